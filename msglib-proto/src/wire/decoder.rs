@@ -1,0 +1,184 @@
+//! The incremental decoder: takes bytes in any pieces, gives frames, remembers where it was (PROTOCOL §2).
+
+use super::frame::Frame;
+use super::limits::HEADER;
+use super::parse::{self, Fault, Header};
+use super::violation::{ProtocolError, Violation};
+use bytes::{Bytes, BytesMut};
+
+/// The first buffer for a frame whose end has not arrived. From there the buffer doubles, so that what is
+/// allocated is at most this plus twice what the peer has really sent, whatever its header claims.
+const FIRST_BUFFER: usize = 4 * 1024;
+
+/// Turns a stream of bytes into frames.
+///
+/// Frames that are whole in the input are borrowed from it, without a copy. Of a frame that is not, the decoder keeps
+/// the part that has arrived, in a buffer of its own; between frames it holds no memory.
+///
+/// After an error nothing more is decoded: each further call returns the same error.
+///
+/// ```
+/// use msglib_proto::{Decoder, Frame, Limits, SendQueue, encode};
+///
+/// let mut wire = SendQueue::new();
+/// encode(&Frame::Ping { token: 7 }, &mut wire)?;
+/// let bytes = wire.to_vec();
+///
+/// let mut decoder = Decoder::new(&Limits::default());
+/// let (mut first, mut second) = bytes.split_at(5);
+/// assert_eq!(decoder.decode(&mut first)?, None, "more is needed");
+/// assert_eq!(decoder.decode(&mut second)?, Some(Frame::Ping { token: 7 }));
+/// assert!(second.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder {
+    max_payload: u32,
+    /// Bytes of the stream before the frame that is under way.
+    offset: u64,
+    /// Where the last decoded frame began.
+    last_offset: u64,
+    /// What has arrived of the frame that is under way.
+    partial: BytesMut,
+    /// Its header, once it is whole.
+    header: Option<Header>,
+    /// The last frame that was put together here, while its parts may be borrowed.
+    whole: Bytes,
+    failed: Option<ProtocolError>,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a stream, that takes payloads up to `limits.max_payload`.
+    pub fn new(limits: &super::limits::Limits) -> Decoder {
+        Decoder {
+            max_payload: limits.max_payload,
+            offset: 0,
+            last_offset: 0,
+            partial: BytesMut::new(),
+            header: None,
+            whole: Bytes::new(),
+            failed: None,
+        }
+    }
+
+    /// Takes the next frame from the front of `input`, or all of `input` if the frame goes on behind it.
+    ///
+    /// `Ok(None)` means that more bytes are needed; `input` is empty then. Call it until it says so.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke and the offset in its stream, the same however the stream was cut. Terminal.
+    pub fn decode<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if !self.whole.is_empty() {
+            self.whole = Bytes::new();
+        }
+        if self.partial.is_empty() {
+            if let Some(bytes) = input.first_chunk() {
+                let header = parse::header(bytes, self.max_payload).map_err(|fault| self.fail(fault))?;
+                if let Some((frame, rest)) = input.split_at_checked(header.length as usize) {
+                    *input = rest;
+                    return self.finish(header, frame, None);
+                }
+                self.header = Some(header);
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+        }
+        self.collect(input)
+    }
+
+    /// Bytes decoded so far, not counting a frame that is under way.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where in the stream the last frame began that [`decode`](Self::decode) returned.
+    pub fn last_offset(&self) -> u64 {
+        self.last_offset
+    }
+
+    /// Whether the stream could end here: no frame is under way.
+    pub fn is_between_frames(&self) -> bool {
+        self.partial.is_empty()
+    }
+
+    /// Bytes of memory that the decoder holds on the heap.
+    pub fn buffered(&self) -> usize {
+        self.partial.capacity() + self.whole.len()
+    }
+
+    /// The slow way, for a frame that does not arrive in one piece.
+    fn collect<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+        if self.header.is_none() {
+            self.take(input, HEADER as usize);
+            let Some(bytes) = self.partial.first_chunk() else { return Ok(None) };
+            let header = parse::header(bytes, self.max_payload).map_err(|fault| self.fail(fault))?;
+            self.header = Some(header);
+        }
+        let Some(header) = self.header else { return Ok(None) };
+        self.take(input, header.length as usize);
+        if self.partial.len() < header.length as usize {
+            return Ok(None);
+        }
+        self.header = None;
+        self.whole = core::mem::take(&mut self.partial).freeze();
+        // Split borrows by hand: `finish` must not touch `whole` while the frame borrows it.
+        let (offset, whole) = (self.offset, &self.whole);
+        match parse::body(header, &whole[HEADER as usize..], Some(whole)) {
+            Ok(frame) => {
+                self.last_offset = offset;
+                self.offset = offset + u64::from(header.length);
+                Ok(Some(frame))
+            }
+            Err((at, violation)) => {
+                let error = ProtocolError { offset: offset + u64::from(at), violation };
+                self.failed = Some(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Moves bytes from `input` to the partial frame until that has `length` or the input is used up.
+    fn take(&mut self, input: &mut &[u8], length: usize) {
+        let have = self.partial.len();
+        let (taken, rest) = input.split_at((length - have).min(input.len()));
+        if self.partial.capacity() < have + taken.len() {
+            let room = (2 * have).max(FIRST_BUFFER).min(length).max(have + taken.len());
+            self.partial.reserve(room - have);
+        }
+        self.partial.extend_from_slice(taken);
+        *input = rest;
+    }
+
+    fn finish<'a>(
+        &mut self,
+        header: Header,
+        frame: &'a [u8],
+        owner: Option<&'a Bytes>,
+    ) -> Result<Option<Frame<'a>>, ProtocolError> {
+        let frame = parse::body(header, &frame[HEADER as usize..], owner).map_err(|fault| self.fail(fault))?;
+        self.last_offset = self.offset;
+        self.offset += u64::from(header.length);
+        Ok(Some(frame))
+    }
+
+    fn fail(&mut self, (at, violation): Fault) -> ProtocolError {
+        let error = ProtocolError { offset: self.offset + u64::from(at), violation };
+        self.failed = Some(error);
+        self.partial = BytesMut::new();
+        error
+    }
+
+    /// Ends the decoding for a reason that only whoever knows the connection's state can see; the offset is where the
+    /// last frame began.
+    pub fn reject(&mut self, violation: Violation) -> ProtocolError {
+        let error = ProtocolError { offset: self.last_offset, violation };
+        self.failed = Some(error);
+        self.partial = BytesMut::new();
+        error
+    }
+}
