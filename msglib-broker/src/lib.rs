@@ -1,1 +1,49 @@
 //! The broker of msglib, as a library.
+//!
+//! A broker is a program that you write: a [`Handler`] decides what happens with each frame of each connection, and
+//! [`Broker`] runs it over whatever moves the bytes, in memory under a test or on sockets in production. What most brokers
+//! need is here to be used or taken apart:
+//!
+//! - [`ConnectionHandler`]: the stock handler, with work queues.
+//! - [`Queue`]: its queue as a value of its own, for a handler of yours; it knows neither frames nor connections.
+//! - [`Core`]: the broker without its IO, to be driven from any loop.
+//! - [`Dialect`]: the wire format as a seam; [`Native`] is the protocol of `PROTOCOL.md`.
+//!
+//! Nothing here reads a clock, opens a socket, starts a thread or draws a random number of its own: given the same input,
+//! time and seed, a broker does the same, byte for byte.
+//!
+//! ```no_run
+//! # fn manager() -> Box<dyn msglib_broker::ConnectionManager> { unimplemented!() }
+//! use msglib_broker::{Broker, ConnectionHandler};
+//!
+//! let mut broker = Broker::new(ConnectionHandler::new(), manager());
+//! loop {
+//!     broker.process_connections()?;
+//! }
+//! # #[allow(unreachable_code)]
+//! # Ok::<(), std::io::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+mod broker;
+mod core;
+mod dialect;
+mod event;
+mod handler;
+mod native;
+mod queue;
+mod random;
+mod reason;
+mod stock;
+
+pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
+pub use core::{Context, Core, CoreConfig, Counters, End, Frames, TimerId};
+pub use dialect::{Dialect, Received, SendError};
+pub use event::Event;
+pub use handler::{Handler, HandlerFn, handler_fn};
+pub use native::{Native, NativeSession};
+pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Undeliverable};
+pub use reason::{Reason, Reject};
+pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
+
+pub use msglib_proto::transport::{self, ConnectionId, ConnectionManager, Peer};
+pub use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, Instant, LinkNumber, Payload, Verdict};

@@ -1,0 +1,286 @@
+//! The driver: a core over a connection manager, one bounded step at a time.
+
+mod config;
+mod reading;
+mod step;
+mod stop;
+
+pub use config::BrokerConfig;
+pub use step::{Shutdown, Step};
+pub use stop::Stop;
+
+use crate::core::{Core, CoreConfig, Counters, End};
+use crate::dialect::Dialect;
+use crate::handler::Handler;
+use crate::native::Native;
+use core::time::Duration;
+use msglib_proto::Instant;
+use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness};
+use reading::Reading;
+use std::io::{self, ErrorKind, IoSlice};
+
+/// A running broker: a handler, and the connections that it serves.
+///
+/// Each [`process_connections`](Broker::process_connections) is one bounded step: wait for something to do, handle it, write what came
+/// of it. Nothing happens between two calls, so that a test decides when the broker makes its move, and a program can do other
+/// things on the same thread.
+///
+/// Dropping a broker closes every connection at once; [`shutdown`](Broker::shutdown) says goodbye first.
+///
+/// ```no_run
+/// # fn manager() -> Box<dyn msglib_broker::ConnectionManager> { unimplemented!() }
+/// use msglib_broker::{Broker, ConnectionHandler};
+/// use std::time::Duration;
+///
+/// let mut broker = Broker::new(ConnectionHandler::new(), manager());
+/// let stop = broker.stopper(); // Clone + Send: for a signal handler's thread, say
+/// broker.run()?;
+/// let end = broker.shutdown(Duration::from_secs(5))?;
+/// println!("{} connections said goodbye, {} were cut off", end.orderly, end.aborted);
+/// # let _ = stop;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Broker<H, M, D: Dialect = Native> {
+    core: Core<H, D>,
+    manager: M,
+    config: BrokerConfig,
+    ready: Vec<Readiness>,
+    reading: Reading,
+    /// What is read goes here first, for all connections alike; so an idle one holds no buffer.
+    block: Vec<u8>,
+    stop: Stop,
+    /// New connections are turned away.
+    is_closing: bool,
+}
+
+/// Segments in one write. More of them are rare, and get a second call.
+const SEGMENTS: usize = 64;
+
+impl<H: Handler, M: ConnectionManager> Broker<H, M> {
+    /// A broker that speaks the native protocol, with every default.
+    pub fn new(handler: H, connection_manager: M) -> Broker<H, M> {
+        Broker::with_config(handler, connection_manager, Native::default(), BrokerConfig::default())
+    }
+}
+
+impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
+    /// A broker of any dialect. Its randomness comes from the manager's [`seed`](ConnectionManager::seed).
+    pub fn with_config(handler: H, mut connection_manager: M, dialect: D, config: BrokerConfig) -> Broker<H, M, D> {
+        let seed = connection_manager.seed();
+        let core_config: CoreConfig = config.core.clone();
+        let stop = Stop::new(connection_manager.waker());
+        Broker {
+            core: Core::new(handler, dialect, core_config, seed),
+            manager: connection_manager,
+            config,
+            ready: Vec::new(),
+            reading: Reading::default(),
+            block: Vec::new(),
+            stop,
+            is_closing: false,
+        }
+    }
+
+    /// One bounded step. Waits until there is something to do, but no longer than the manager's own maximum; where that never
+    /// waits, as in memory, neither does this.
+    ///
+    /// # Errors
+    ///
+    /// Only when the connection manager as a whole has failed. What happens to one connection, or what one peer does, ends
+    /// that connection alone and is told to the handler.
+    pub fn process_connections(&mut self) -> io::Result<Step> {
+        let before = *self.core.counters();
+        let wait = self.wait();
+        self.ready.clear();
+        self.manager.poll(&mut self.ready, wait)?;
+        let now = self.manager.now();
+        self.core.handle_timeout(now);
+        let reports = self.ready.len();
+        self.take_reports(now);
+        self.read(now);
+        self.core.end_of_step(now);
+        self.flush(now);
+        self.close();
+        while let Some(id) = self.core.poll_resume() {
+            self.reading.push(id);
+        }
+        let has_more = self.wait() == Some(Duration::ZERO);
+        Ok(Step { reports, has_more, changed: before != *self.core.counters() })
+    }
+
+    /// Steps until `done` says so, or until [`Stop::stop`] is called. `done` is asked before each step.
+    ///
+    /// # Errors
+    ///
+    /// As [`process_connections`](Broker::process_connections).
+    pub fn run_until(&mut self, mut done: impl FnMut(&Self) -> bool) -> io::Result<()> {
+        while !self.stop.is_stopped() && !done(self) {
+            self.process_connections()?;
+        }
+        Ok(())
+    }
+
+    /// Steps until [`Stop::stop`] is called.
+    ///
+    /// # Errors
+    ///
+    /// As [`process_connections`](Broker::process_connections).
+    pub fn run(&mut self) -> io::Result<()> {
+        self.run_until(|_| false)
+    }
+
+    /// What ends [`run`](Broker::run) and [`run_until`](Broker::run_until), from any thread.
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Ends every connection in an orderly way: what was answered is written, each peer is told goodbye, new ones are turned
+    /// away. Returns when all are closed, or cuts the rest off when `within` is over on the manager's clock. Where the manager
+    /// never waits, as in memory, it also gives up when a step finds nothing to do, for its clock may stand still.
+    ///
+    /// # Errors
+    ///
+    /// As [`process_connections`](Broker::process_connections).
+    pub fn shutdown(&mut self, within: Duration) -> io::Result<Shutdown> {
+        let deadline = self.manager.now() + within;
+        let waits = self.manager.waker().is_some();
+        self.is_closing = true;
+        let all = self.core.connections();
+        self.core.close_all();
+        while self.core.connections() > 0 && self.manager.now() < deadline {
+            let step = self.process_connections()?;
+            if step.is_idle() && !waits {
+                break;
+            }
+        }
+        let aborted = self.core.abort_all();
+        self.close();
+        Ok(Shutdown { orderly: all.saturating_sub(aborted), aborted })
+    }
+
+    /// The handler, to look into.
+    pub fn handler(&self) -> &H {
+        self.core.handler()
+    }
+
+    /// The handler, to change.
+    pub fn handler_mut(&mut self) -> &mut H {
+        self.core.handler_mut()
+    }
+
+    /// What moves the bytes.
+    pub fn connection_manager(&self) -> &M {
+        &self.manager
+    }
+
+    /// What moves the bytes.
+    pub fn connection_manager_mut(&mut self) -> &mut M {
+        &mut self.manager
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &Counters {
+        self.core.counters()
+    }
+
+    /// Connections that are open, or have still something to be written.
+    pub fn connections(&self) -> usize {
+        self.core.connections()
+    }
+
+    /// How long the next step may wait.
+    fn wait(&self) -> Option<Duration> {
+        if !self.reading.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        match self.core.poll_timeout() {
+            Some(Instant::ZERO) => Some(Duration::ZERO),
+            Some(at) => Some(at.since(self.manager.now())),
+            None => None,
+        }
+    }
+
+    fn take_reports(&mut self, now: Instant) {
+        for readiness in self.ready.drain(..) {
+            match readiness {
+                Readiness::Opened(id, _) if self.is_closing => self.manager.close(id, Close::Abort),
+                Readiness::Opened(id, peer) => self.core.handle_open(now, id, peer),
+                Readiness::Readable(id) => self.reading.push(id),
+                Readiness::Writable(id) => self.core.handle_writable(now, id),
+            }
+        }
+    }
+
+    /// One turn for each connection that has something to read.
+    fn read(&mut self, now: Instant) {
+        if self.block.is_empty() && !self.reading.is_empty() {
+            self.block = vec![0; self.config.read_block.max(1)];
+        }
+        for _ in 0..self.reading.len() {
+            let Some(id) = self.reading.pop() else { return };
+            if self.read_turn(now, id) {
+                self.reading.push(id);
+            }
+        }
+    }
+
+    /// Reads as much as one turn allows; true if there may be more. A read that does not fill the block has taken all that
+    /// there was (T5), so no second call is needed to know it.
+    fn read_turn(&mut self, now: Instant, id: ConnectionId) -> bool {
+        for _ in 0..self.config.reads_per_turn.max(1) {
+            if !self.core.wants_input(id) {
+                return false;
+            }
+            match self.manager.read(id, &mut self.block) {
+                Ok(0) => {
+                    self.core.handle_end(now, id, End::OfStream);
+                    return false;
+                }
+                Ok(n) => {
+                    self.core.handle_input(now, id, &self.block[..n]);
+                    if n < self.block.len() {
+                        return false;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.core.handle_end(now, id, End::Failed(error));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// One vectored write for each connection that has something to say.
+    fn flush(&mut self, now: Instant) {
+        while let Some(id) = self.core.poll_transmit() {
+            while let Some(pending) = self.core.pending(id) {
+                let mut slices = [IoSlice::new(&[]); SEGMENTS];
+                let filled = pending.io_slices(&mut slices);
+                let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+                match self.manager.write(id, &slices[..filled]) {
+                    Ok(n) => {
+                        self.core.handle_sent(now, id, n);
+                        if n < offered {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        self.core.handle_end(now, id, End::Failed(error));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        while let Some((id, how)) = self.core.poll_close() {
+            self.manager.close(id, how);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What a step, and the end, came to.
+
+/// What happened in one [`process_connections`](crate::Broker::process_connections).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Step {
+    /// Reports of the connection manager.
+    pub reports: usize,
+    /// Whether the next step has something to do without any report.
+    pub has_more: bool,
+    /// Whether anything was received, sent, opened, ended or due.
+    pub changed: bool,
+}
+
+impl Step {
+    /// Nothing happened, and nothing is left to do until somebody else does something or time passes.
+    pub fn is_idle(&self) -> bool {
+        self.reports == 0 && !self.has_more && !self.changed
+    }
+}
+
+/// How the connections ended in a [`shutdown`](crate::Broker::shutdown).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Connections that were told goodbye and had all that was due to them written.
+    pub orderly: usize,
+    /// Connections that did not take it in time, and were cut off.
+    pub aborted: usize,
+}

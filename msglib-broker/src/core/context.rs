@@ -1,0 +1,111 @@
+//! What a handler can do.
+
+use super::state::State;
+use super::timers::{Due, TimerId};
+use crate::dialect::{Dialect, SendError};
+use crate::native::Native;
+use crate::reason::Reason;
+use msglib_proto::transport::{ConnectionId, Peer};
+use msglib_proto::{Frame, Instant, LinkNumber, Payload};
+
+/// A handler's hands: everything that it does goes through here, is queued, and takes effect when it has returned.
+pub struct Context<'a, D: Dialect = Native> {
+    pub(super) state: &'a mut State<D>,
+}
+
+impl<D: Dialect> Context<'_, D> {
+    /// The time, the same for the whole step.
+    pub fn now(&self) -> Instant {
+        self.state.now
+    }
+
+    /// The next random number. The sequence is fixed by the broker's seed; not for secrets.
+    pub fn random(&mut self) -> u64 {
+        self.state.random.next()
+    }
+
+    /// Who is at the other end; also while [`Event::Disconnected`](crate::Event::Disconnected) is handled.
+    pub fn peer(&self, id: ConnectionId) -> Option<&Peer> {
+        self.state.get(id).map(|connection| &connection.peer)
+    }
+
+    /// What was agreed on with the peer, as the dialect keeps it.
+    pub fn session(&self, id: ConnectionId) -> Option<&D::Session> {
+        self.state.get(id).map(|connection| &connection.session)
+    }
+
+    /// The connections that can be written to, in the order of their slots.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.state.connections().filter(|connection| connection.is_open()).map(|connection| connection.id)
+    }
+
+    /// Queues a frame for any connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; nothing was queued then. After [`SendError::Full`] an
+    /// [`Event::Drained`](crate::Event::Drained) comes when there is room.
+    pub fn send(&mut self, to: ConnectionId, answer: D::Answer<'_>) -> Result<(), SendError> {
+        self.state.send(to, &answer)
+    }
+
+    /// Bytes that wait to be written to the connection; 0 if it is gone.
+    pub fn queued(&self, to: ConnectionId) -> usize {
+        self.state.get(to).map_or(0, |connection| connection.out.len())
+    }
+
+    /// Ends the connection in an orderly way: nothing more is taken from the peer, and with the next step, after what
+    /// is still due, it is told goodbye and closed. The handler gets its `Disconnected` then.
+    pub fn close(&mut self, id: ConnectionId) {
+        self.state.end(id, Reason::Closed);
+    }
+
+    /// Sets a timer. `token` is the handler's own and comes back with the event. A time in the past is due with the next step.
+    pub fn set_timer(&mut self, at: Instant, token: u64) -> TimerId {
+        self.state.timers.set(at, Due::Handler { token })
+    }
+
+    /// Cancels a timer; false if it is not set any more.
+    pub fn cancel_timer(&mut self, timer: TimerId) -> bool {
+        self.state.timers.cancel(timer)
+    }
+
+    /// There is more to do than fits into one step: the next one shall come at once.
+    pub fn continue_soon(&mut self) {
+        self.state.again = true;
+    }
+
+    /// The secret for the hash maps of this broker; from its seed.
+    pub(crate) fn hash_secret(&self) -> u128 {
+        self.state.hash_secret
+    }
+}
+
+/// What the native dialect adds.
+impl Context<'_, Native> {
+    /// Sends a message to a consumer with the tag that is next on its link, and returns that tag.
+    ///
+    /// `count` is 1 for the first attempt to deliver this message to anyone, and one more for each further one.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NoCredit`], [`SendError::Full`], [`SendError::LinkGone`], [`SendError::TooLarge`] or
+    /// [`SendError::Gone`]; nothing was sent and the tag was not used.
+    pub fn deliver<'p>(
+        &mut self,
+        to: ConnectionId,
+        link: LinkNumber,
+        count: u32,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<u64, SendError> {
+        let session = self.session(to).ok_or(SendError::Gone)?;
+        let tag = session.next_tag(link).ok_or(SendError::LinkGone(link))?;
+        self.send(to, Frame::Delivery { link, tag, count, payload: payload.into() })?;
+        Ok(tag)
+    }
+
+    /// How many more deliveries the consumer at the other end of a link has allowed.
+    pub fn credit(&self, to: ConnectionId, link: LinkNumber) -> u64 {
+        self.session(to).map_or(0, |session| session.credit(link))
+    }
+}

@@ -1,0 +1,348 @@
+//! The sans-IO core: what happened goes in, what is to be done comes out.
+//!
+//! `handle_*` in, `poll_*` out, and the time is an argument. It can be driven from any loop; [`Broker`](crate::Broker) is one.
+
+mod config;
+mod connection;
+mod context;
+mod frames;
+mod state;
+mod timers;
+
+pub use config::{CoreConfig, Counters};
+pub use context::Context;
+pub use frames::Frames;
+pub use timers::TimerId;
+
+use crate::dialect::Dialect;
+use crate::event::Event;
+use crate::handler::Handler;
+use crate::native::Native;
+use crate::reason::Reason;
+use connection::{Connection, Phase};
+use msglib_proto::transport::{Close, ConnectionId, Peer};
+use msglib_proto::{Instant, SendQueue};
+use state::State;
+use std::io;
+use timers::Due;
+
+/// A broker without its IO: a handler, and the state of every connection.
+///
+/// Given the same calls with the same arguments it does the same, byte for byte. A driver calls, for each step and in
+/// this order: [`handle_timeout`](Core::handle_timeout), then `handle_*` for what is ready, then
+/// [`end_of_step`](Core::end_of_step), then takes out what [`poll_transmit`](Core::poll_transmit),
+/// [`poll_close`](Core::poll_close) and [`poll_resume`](Core::poll_resume) have, and waits until
+/// [`poll_timeout`](Core::poll_timeout) at most.
+///
+/// ```
+/// use msglib_broker::{ConnectionHandler, Core, CoreConfig, Native};
+/// use msglib_proto::transport::{Address, ConnectionId, Peer};
+/// use msglib_proto::{Decoder, Frame, Hello, Instant, Limits, SendQueue, encode};
+///
+/// let mut core = Core::new(ConnectionHandler::new(), Native::default(), CoreConfig::default(), 1);
+/// let (now, id) = (Instant::ZERO, ConnectionId::new(0, 0));
+/// let mut hello = SendQueue::new();
+/// let greeting = Hello {
+///     min_version: 1, max_version: 1, features: 0, max_payload: 1024, idle_ms: 0,
+///     name: "me", mechanism: "", credentials: b"",
+/// };
+/// encode(&Frame::Hello(greeting), &mut hello)?;
+///
+/// core.handle_open(now, id, Peer::new(Address::Memory(1)));
+/// core.handle_input(now, id, &hello.to_vec());
+/// core.end_of_step(now);
+///
+/// assert_eq!(core.poll_transmit(), Some(id));
+/// let answer = core.pending(id).unwrap().to_vec();
+/// let welcome = Decoder::new(&Limits::default()).decode(&mut &answer[..])?.map(|frame| frame.frame_type());
+/// assert_eq!(welcome, Some(msglib_proto::FrameType::Welcome));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Core<H, D: Dialect = Native> {
+    handler: H,
+    state: State<D>,
+}
+
+/// How a connection's input ended.
+#[derive(Debug)]
+pub enum End {
+    /// The peer closed its sending side; it may still read.
+    OfStream,
+    /// Reading or writing failed; nothing can be written any more.
+    Failed(io::Error),
+}
+
+impl<H: Handler<D>, D: Dialect> Core<H, D> {
+    /// A core with no connections. All of its randomness comes from `seed`.
+    pub fn new(handler: H, dialect: D, config: CoreConfig, seed: u128) -> Core<H, D> {
+        Core { handler, state: State::new(dialect, config, seed) }
+    }
+
+    /// A peer connected.
+    ///
+    /// # Panics
+    ///
+    /// When the id's slot is still in use: a transport that breaks rule T2.
+    pub fn handle_open(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
+        self.state.now = now;
+        assert!(self.state.get(id).is_none(), "the transport opened {id} twice (rule T1)");
+        let opened = self.state.dialect.open(&peer);
+        self.state.insert(Connection::new(id, peer.clone(), opened));
+        self.state.counters.connected += 1;
+        let deadline = now + self.state.config.handshake_timeout;
+        self.state.timers.set(deadline, Due::Handshake(id));
+        let mut cx = Context { state: &mut self.state };
+        if let Err(reject) = self.handler.handle(&mut cx, Event::Connected { id, peer: &peer }) {
+            self.state.finish(id, Reason::Rejected(reject));
+        }
+        self.tell_gone();
+    }
+
+    /// Bytes came from a peer. They are handled as far as the turn's budget goes; the rest is held, and handled in
+    /// later calls of [`handle_timeout`](Self::handle_timeout). Input that was not welcome
+    /// ([`wants_input`](Self::wants_input)) is held likewise, so a driver that ignores it gives up the bound on memory.
+    pub fn handle_input(&mut self, now: Instant, id: ConnectionId, input: &[u8]) {
+        self.state.now = now;
+        self.state.counters.bytes_received += input.len() as u64;
+        let Some(connection) = self.state.get_mut(id) else { return };
+        if !connection.is_live() {
+            return;
+        }
+        if !connection.held.is_empty() {
+            connection.held.extend_from_slice(input);
+            return;
+        }
+        self.process(id, input);
+        self.tell_gone();
+    }
+
+    /// A connection's input is over: what was held is still handled, and what is due still sent, where that is possible.
+    pub fn handle_end(&mut self, now: Instant, id: ConnectionId, end: End) {
+        self.state.now = now;
+        match end {
+            End::OfStream => match self.state.get_mut(id) {
+                Some(connection) if !connection.held.is_empty() => connection.flags.input_over = true,
+                _ => self.state.end(id, Reason::PeerClosed),
+            },
+            End::Failed(error) => self.state.abort(id, error),
+        }
+        self.tell_gone();
+    }
+
+    /// There is room again on a connection that did not take all.
+    pub fn handle_writable(&mut self, now: Instant, id: ConnectionId) {
+        self.state.now = now;
+        self.state.touch(id);
+    }
+
+    /// The first `n` bytes of what was pending on a connection are written.
+    pub fn handle_sent(&mut self, now: Instant, id: ConnectionId, n: usize) {
+        self.state.now = now;
+        self.state.counters.bytes_sent += n as u64;
+        if let Some(connection) = self.state.get_mut(id) {
+            connection.out.advance(n);
+        }
+        self.state.sent(id);
+    }
+
+    /// Time has passed: fires due timers, a bounded number, and works on what earlier steps have left over.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.state.now = now;
+        self.fire_timers();
+        self.handle_drained();
+        self.handle_backlog();
+        self.handle_ending();
+        self.tell_gone();
+    }
+
+    /// All that was ready is handled: the handler dispatches what became possible.
+    pub fn end_of_step(&mut self, now: Instant) {
+        self.state.now = now;
+        self.state.again = false;
+        let mut cx = Context { state: &mut self.state };
+        self.handler.end_of_step(&mut cx);
+        self.tell_gone();
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; [`Instant::ZERO`] when there is work left
+    /// over, `None` when nothing is due. Ask again after any other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.state.has_work() { Some(Instant::ZERO) } else { self.state.timers.next() }
+    }
+
+    /// The next connection with something to write; see [`pending`](Self::pending) and
+    /// [`handle_sent`](Self::handle_sent). Each is named once; after a partial write it is named again when
+    /// [`handle_writable`](Self::handle_writable) was called.
+    pub fn poll_transmit(&mut self) -> Option<ConnectionId> {
+        let id = self.state.touched.pop_front()?;
+        if let Some(connection) = self.state.get_mut(id) {
+            connection.flags.touched = false;
+        }
+        Some(id)
+    }
+
+    /// What waits to be written to a connection.
+    pub fn pending(&self, id: ConnectionId) -> Option<&SendQueue> {
+        self.state.get(id).map(|connection| &connection.out).filter(|out| !out.is_empty())
+    }
+
+    /// The next connection to close, and how. The core has forgotten it.
+    pub fn poll_close(&mut self) -> Option<(ConnectionId, Close)> {
+        let (id, how) = self.state.closes.pop_front()?;
+        self.state.remove(id);
+        Some((id, how))
+    }
+
+    /// Whether more may be read from the connection now. After a `false`, [`poll_resume`](Self::poll_resume) names
+    /// the connection when that changes.
+    pub fn wants_input(&mut self, id: ConnectionId) -> bool {
+        let State { config, .. } = &self.state;
+        let Some(connection) = self.state.get(id) else { return false };
+        let wants = connection.may_read(config);
+        if let Some(connection) = self.state.get_mut(id) {
+            connection.flags.wants_input = !wants;
+        }
+        wants
+    }
+
+    /// The next connection whose input is welcome again.
+    pub fn poll_resume(&mut self) -> Option<ConnectionId> {
+        self.state.resumed.pop_front()
+    }
+
+    /// Ends every connection in an orderly way with the next step.
+    pub fn close_all(&mut self) {
+        let all: Vec<ConnectionId> = self.state.connections().map(|connection| connection.id).collect();
+        for id in all {
+            self.state.end(id, Reason::Closed);
+        }
+    }
+
+    /// Cuts off every connection that is left, and returns how many there were. The handler is told.
+    pub fn abort_all(&mut self) -> usize {
+        let all: Vec<ConnectionId> = self.state.connections().map(|connection| connection.id).collect();
+        for id in &all {
+            self.state.abort(*id, io::ErrorKind::ConnectionAborted.into());
+        }
+        self.tell_gone();
+        all.len()
+    }
+
+    /// Connections that are open, or have still something to be written.
+    pub fn connections(&self) -> usize {
+        self.state.len()
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+
+    /// The handler.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The handler.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// The handler, when the broker is done.
+    pub fn into_handler(self) -> H {
+        self.handler
+    }
+
+    /// Handles as many of the frames in `input` as the budget allows; holds the rest.
+    fn process(&mut self, from: ConnectionId, input: &[u8]) {
+        let Some(mut decoder) = self.state.get_mut(from).and_then(|connection| connection.decoder.take()) else {
+            return;
+        };
+        let mut taken = 0;
+        let budget = self.state.config.frames_per_turn.max(1);
+        let frames = Frames { from, decoder: &mut decoder, input, taken: &mut taken, budget };
+        self.handler.frames(&mut Context { state: &mut self.state }, frames);
+        let State { config, .. } = &self.state;
+        let has_reserve = self.state.get(from).is_some_and(|connection| connection.has_reserve(config));
+        let Some(connection) = self.state.get_mut(from) else { return };
+        connection.decoder = Some(decoder);
+        if taken == input.len() || !connection.is_live() {
+            if connection.flags.input_over {
+                self.state.end(from, Reason::PeerClosed);
+            }
+            return self.state.resume(from);
+        }
+        connection.held.extend_from_slice(&input[taken..]);
+        match has_reserve {
+            true => self.state.backlog.push_back(from),
+            false => connection.flags.stalled = true,
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        for _ in 0..self.state.config.timers_per_step.max(1) {
+            let Some((timer, due)) = self.state.timers.pop(self.state.now) else { return };
+            match due {
+                Due::Handler { token } => {
+                    let mut cx = Context { state: &mut self.state };
+                    // A timer belongs to nobody who could be told.
+                    let _ = self.handler.handle(&mut cx, Event::Timer { timer, token });
+                }
+                Due::Handshake(id) => {
+                    if self.state.get(id).is_some_and(|c| c.is_open() && !D::is_greeted(&c.session)) {
+                        self.state.counters.handshake_timeouts += 1;
+                        self.state.finish(id, Reason::HandshakeTimeout);
+                    }
+                }
+                Due::Close(id) => {
+                    if self.state.get(id).is_some_and(|c| matches!(c.phase, Phase::Draining)) {
+                        self.state.close(id, Close::Abort);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_drained(&mut self) {
+        for _ in 0..self.state.drained.len() {
+            let Some(id) = self.state.drained.pop_front() else { return };
+            if self.state.get(id).is_none_or(|connection| !connection.is_open()) {
+                continue;
+            }
+            let mut cx = Context { state: &mut self.state };
+            if let Err(reject) = self.handler.handle(&mut cx, Event::Drained { id }) {
+                self.state.finish(id, Reason::Rejected(reject));
+            }
+        }
+    }
+
+    /// One turn for each connection that has held input.
+    fn handle_backlog(&mut self) {
+        for _ in 0..self.state.backlog.len() {
+            let Some(id) = self.state.backlog.pop_front() else { return };
+            let Some(connection) = self.state.get_mut(id) else { continue };
+            let held = core::mem::take(&mut connection.held);
+            self.process(id, &held);
+        }
+    }
+
+    fn handle_ending(&mut self) {
+        for _ in 0..self.state.ending.len() {
+            let Some(id) = self.state.ending.pop_front() else { return };
+            let Some(connection) = self.state.get_mut(id) else { continue };
+            if let Phase::Ending(reason) = core::mem::replace(&mut connection.phase, Phase::Live) {
+                self.state.finish(id, reason);
+            }
+        }
+    }
+
+    /// Tells the handler which connections are over. What it does then can end more of them.
+    fn tell_gone(&mut self) {
+        while let Some((id, reason)) = self.state.gone.pop_front() {
+            // If this comes after `end_of_step`, what was given back must not wait for the next report.
+            self.state.again = true;
+            let mut cx = Context { state: &mut self.state };
+            let _ = self.handler.handle(&mut cx, Event::Disconnected { id, reason: &reason });
+        }
+    }
+}

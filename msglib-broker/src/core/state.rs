@@ -1,0 +1,287 @@
+//! All that a core keeps besides its handler, and the few ways in which it changes.
+
+use super::config::{CoreConfig, Counters};
+use super::connection::{Connection, Phase};
+use super::timers::{Due, Timers};
+use crate::dialect::{Dialect, Received, SendError};
+use crate::random::Random;
+use crate::reason::{Reason, Reject};
+use msglib_proto::Instant;
+use msglib_proto::transport::{Close, ConnectionId};
+use std::collections::VecDeque;
+
+pub(crate) struct State<D: Dialect> {
+    pub(crate) dialect: D,
+    pub(crate) config: CoreConfig,
+    pub(crate) now: Instant,
+    pub(crate) random: Random,
+    pub(crate) hash_secret: u128,
+    pub(crate) counters: Counters,
+    pub(crate) timers: Timers,
+    connections: Vec<Option<Connection<D>>>,
+    open: usize,
+    /// Something to write, in the order in which it was first touched.
+    pub(crate) touched: VecDeque<ConnectionId>,
+    /// Held input that can be handled.
+    pub(crate) backlog: VecDeque<ConnectionId>,
+    /// In `Phase::Ending`.
+    pub(crate) ending: VecDeque<ConnectionId>,
+    /// Room again, after somebody was refused.
+    pub(crate) drained: VecDeque<ConnectionId>,
+    /// Input is welcome again, after some was refused.
+    pub(crate) resumed: VecDeque<ConnectionId>,
+    /// Over; the handler has not been told yet.
+    pub(crate) gone: VecDeque<(ConnectionId, Reason)>,
+    /// To be closed by the driver.
+    pub(crate) closes: VecDeque<(ConnectionId, Close)>,
+    /// The handler has more to do, or was told something after its `end_of_step`.
+    pub(crate) again: bool,
+}
+
+impl<D: Dialect> State<D> {
+    pub(crate) fn new(dialect: D, config: CoreConfig, seed: u128) -> State<D> {
+        let mut random = Random::new(seed as u64);
+        // The hasher's secret must not be what a peer can see in a random choice.
+        let hash_secret = (seed >> 64) << 64 | u128::from(random.next());
+        State {
+            dialect,
+            config,
+            now: Instant::ZERO,
+            random,
+            hash_secret,
+            counters: Counters::default(),
+            timers: Timers::default(),
+            connections: Vec::new(),
+            open: 0,
+            touched: VecDeque::new(),
+            backlog: VecDeque::new(),
+            ending: VecDeque::new(),
+            drained: VecDeque::new(),
+            resumed: VecDeque::new(),
+            gone: VecDeque::new(),
+            closes: VecDeque::new(),
+            again: false,
+        }
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection<D>> {
+        self.connections.get(id.index())?.as_ref().filter(|connection| connection.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<D>> {
+        self.connections.get_mut(id.index())?.as_mut().filter(|connection| connection.id == id)
+    }
+
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection<D>> {
+        self.connections.iter().flatten()
+    }
+
+    /// Connections that are not removed yet.
+    pub(crate) fn len(&self) -> usize {
+        self.open
+    }
+
+    pub(crate) fn insert(&mut self, connection: Connection<D>) {
+        let index = connection.id.index();
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        if self.connections[index].replace(connection).is_none() {
+            self.open += 1;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        if self.get(id).is_some() {
+            self.connections[id.index()] = None;
+            self.open -= 1;
+        }
+    }
+
+    /// Whether the next step has something to do without any report.
+    pub(crate) fn has_work(&self) -> bool {
+        self.again
+            || !self.backlog.is_empty()
+            || !self.ending.is_empty()
+            || !self.drained.is_empty()
+            || !self.resumed.is_empty()
+            || !self.touched.is_empty()
+            || !self.closes.is_empty()
+    }
+
+    pub(crate) fn touch(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.get_mut(id)
+            && !connection.flags.touched
+            && !connection.out.is_empty()
+        {
+            connection.flags.touched = true;
+            self.touched.push_back(id);
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: ConnectionId, answer: &D::Answer<'_>) -> Result<(), SendError> {
+        let high_water = self.config.high_water;
+        let slot = self.connections.get_mut(to.index()).and_then(Option::as_mut);
+        let Some(connection) = slot.filter(|connection| connection.id == to && connection.is_open()) else {
+            return Err(SendError::Gone);
+        };
+        if connection.out.len() >= high_water && D::is_paced(answer) {
+            connection.flags.wants_room = true;
+            self.counters.full += 1;
+            return Err(SendError::Full);
+        }
+        self.dialect.send(&mut connection.session, answer, &mut connection.out)?;
+        self.counters.frames_sent += 1;
+        if !connection.flags.touched {
+            connection.flags.touched = true;
+            self.touched.push_back(to);
+        }
+        Ok(())
+    }
+
+    /// Checks a frame that arrived; `None` when the peer broke the protocol, which ends the connection.
+    pub(crate) fn receive(&mut self, from: ConnectionId, frame: &D::Frame<'_>, offset: u64) -> Option<Received> {
+        self.counters.frames_received += 1;
+        let slot = self.connections.get_mut(from.index()).and_then(Option::as_mut);
+        let connection = slot.filter(|connection| connection.id == from)?;
+        let received = self.dialect.receive(&mut connection.session, frame, offset, &mut connection.out);
+        match received {
+            Ok(Received::Pass) => Some(Received::Pass),
+            Ok(other) => {
+                self.touch(from);
+                Some(other)
+            }
+            Err(error) => {
+                self.fail(from, &error);
+                None
+            }
+        }
+    }
+
+    /// The handler took a frame whose answer is due.
+    pub(crate) fn accepted(&mut self, id: ConnectionId) {
+        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
+        if let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) {
+            self.dialect.accepted(&mut connection.session, &mut connection.out);
+        }
+        self.touch(id);
+    }
+
+    /// The handler refused a frame.
+    pub(crate) fn rejected(&mut self, id: ConnectionId, reject: Reject) {
+        self.counters.rejected += 1;
+        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
+        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        let goes_on =
+            !reject.is_fatal() && self.dialect.rejected(&mut connection.session, &reject, &mut connection.out);
+        self.touch(id);
+        if !goes_on {
+            self.finish(id, Reason::Rejected(reject));
+        }
+    }
+
+    /// The peer broke the protocol.
+    pub(crate) fn fail(&mut self, id: ConnectionId, error: &D::Error) {
+        self.counters.protocol_errors += 1;
+        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
+        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        self.dialect.failed(&mut connection.session, error, &mut connection.out);
+        self.over(id, Reason::Protocol(error.to_string()));
+    }
+
+    /// The connection ends with the next step, after what becomes due to it in this one.
+    pub(crate) fn end(&mut self, id: ConnectionId, reason: Reason) {
+        if let Some(connection) = self.get_mut(id)
+            && connection.is_live()
+        {
+            connection.phase = Phase::Ending(reason);
+            self.ending.push_back(id);
+        }
+    }
+
+    /// The connection ends now, with the dialect's last words.
+    pub(crate) fn finish(&mut self, id: ConnectionId, reason: Reason) {
+        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
+        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        self.dialect.farewell(&mut connection.session, &reason, &mut connection.out);
+        self.over(id, reason);
+    }
+
+    /// The transport failed: nothing can be written any more.
+    pub(crate) fn abort(&mut self, id: ConnectionId, error: std::io::Error) {
+        let Some(connection) = self.get_mut(id) else { return };
+        connection.out = msglib_proto::SendQueue::new();
+        match connection.phase {
+            Phase::Live | Phase::Ending(_) => self.over(id, Reason::Io(error)),
+            Phase::Draining => self.close(id, Close::Abort),
+            Phase::Closing => {}
+        }
+    }
+
+    /// Closes the connection if all is written that waits.
+    pub(crate) fn close_if_flushed(&mut self, id: ConnectionId) {
+        let deadline = self.now + self.config.close_timeout;
+        if let Some(connection) = self.get(id)
+            && matches!(connection.phase, Phase::Draining)
+            && connection.out.is_empty()
+        {
+            self.close(id, Close::Drain { deadline });
+        }
+    }
+
+    pub(crate) fn close(&mut self, id: ConnectionId, how: Close) {
+        if let Some(connection) = self.get_mut(id) {
+            connection.phase = Phase::Closing;
+            self.closes.push_back((id, how));
+        }
+    }
+
+    /// After bytes were written: who waited for that?
+    pub(crate) fn sent(&mut self, id: ConnectionId) {
+        let (high_water, reserve) = (self.config.high_water, self.config.reserve);
+        let Some(connection) = self.get_mut(id) else { return };
+        let (waiting, flags) = (connection.out.len(), &mut connection.flags);
+        let has_room = flags.wants_room && waiting <= high_water / 2;
+        let unstalled = flags.stalled && waiting <= high_water.saturating_add(reserve) / 2;
+        flags.wants_room &= !has_room;
+        flags.stalled &= !unstalled;
+        if has_room && connection.is_open() {
+            self.drained.push_back(id);
+        }
+        if unstalled {
+            self.backlog.push_back(id);
+        }
+        self.resume(id);
+        self.close_if_flushed(id);
+    }
+
+    /// Tells the driver that input is welcome again, if it was refused before.
+    pub(crate) fn resume(&mut self, id: ConnectionId) {
+        let low = self.config.high_water.saturating_add(self.config.reserve) / 2;
+        if let Some(connection) = self.get_mut(id)
+            && connection.flags.wants_input
+            && connection.is_live()
+            && connection.held.is_empty()
+            && connection.out.len() <= low
+        {
+            connection.flags.wants_input = false;
+            self.resumed.push_back(id);
+        }
+    }
+
+    fn over(&mut self, id: ConnectionId, reason: Reason) {
+        let failed = matches!(reason, Reason::Io(_));
+        let Some(connection) = self.get_mut(id) else { return };
+        connection.phase = Phase::Draining;
+        connection.held = Vec::new();
+        self.gone.push_back((id, reason));
+        self.counters.disconnected += 1;
+        if failed {
+            return self.close(id, Close::Abort);
+        }
+        let deadline = self.now + self.config.close_timeout;
+        self.timers.set(deadline, Due::Close(id));
+        self.touch(id);
+        self.close_if_flushed(id);
+    }
+}

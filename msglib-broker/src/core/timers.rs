@@ -1,0 +1,81 @@
+//! Timers by due time, in the order in which they were set where that is the same.
+
+use msglib_proto::Instant;
+use msglib_proto::transport::ConnectionId;
+use std::collections::BTreeMap;
+
+/// Names one timer that a handler has set.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TimerId {
+    at: Instant,
+    number: u64,
+}
+
+/// What happens when a timer is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    /// The handler is told.
+    Handler { token: u64 },
+    /// The connection must be greeted by now.
+    Handshake(ConnectionId),
+    /// What waits for a connection that ends must be written by now.
+    Close(ConnectionId),
+}
+
+/// An ordered map: setting, cancelling and firing take logarithmic time, and two timers due at once fire in the order in
+/// which they were set.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeMap<TimerId, Due>,
+    numbers: u64,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Instant, due: Due) -> TimerId {
+        self.numbers += 1;
+        let id = TimerId { at, number: self.numbers };
+        self.due.insert(id, due);
+        id
+    }
+
+    pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
+        self.due.remove(&id).is_some()
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|(id, _)| id.at)
+    }
+
+    /// Takes the first timer that is due, if there is one.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(TimerId, Due)> {
+        let entry = self.due.first_entry()?;
+        if entry.key().at > now {
+            return None;
+        }
+        Some(entry.remove_entry())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_fire_by_time_then_by_age() {
+        let mut timers = Timers::default();
+        let at = Instant::from_nanos;
+        let late = timers.set(at(20), Due::Handler { token: 1 });
+        let first = timers.set(at(10), Due::Handler { token: 2 });
+        let second = timers.set(at(10), Due::Handler { token: 3 });
+        let gone = timers.set(at(5), Due::Handler { token: 4 });
+        assert!(timers.cancel(gone));
+        assert!(!timers.cancel(gone), "only once");
+        assert_eq!(timers.next(), Some(at(10)));
+        assert_eq!(timers.pop(at(9)), None);
+        assert_eq!(timers.pop(at(15)).map(|(id, _)| id), Some(first));
+        assert_eq!(timers.pop(at(15)).map(|(id, _)| id), Some(second));
+        assert_eq!(timers.pop(at(15)), None);
+        assert_eq!(timers.pop(at(20)).map(|(id, _)| id), Some(late));
+        assert_eq!(timers.next(), None);
+    }
+}

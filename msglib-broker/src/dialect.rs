@@ -1,0 +1,130 @@
+//! The wire format as a seam (rung 5 of the ladder): what a core needs to know of a protocol.
+
+use crate::reason::{Reason, Reject};
+use core::fmt;
+use msglib_proto::SendQueue;
+use msglib_proto::transport::Peer;
+use thiserror::Error;
+
+/// A wire format: how bytes become a handler's frames and back, and what a connection remembers in between.
+///
+/// A dialect is split in two for each connection: the [`Decoder`](Dialect::Decoder) turns bytes into frames and knows
+/// nothing else, and the [`Session`](Dialect::Session) is what was agreed on. Frames can thus be borrowed from the
+/// input while a handler writes to any connection.
+///
+/// The native one is [`Native`](crate::Native). A broker that speaks several at once has a dialect that is an enum of
+/// them, chosen in [`open`](Dialect::open) by the peer's listener.
+pub trait Dialect: Sized {
+    /// What turns one connection's bytes into frames.
+    type Decoder;
+    /// What one connection has agreed on: handshake, links, credit.
+    type Session;
+    /// What a handler receives.
+    type Frame<'a>: fmt::Debug;
+    /// What a handler sends.
+    type Answer<'a>: fmt::Debug;
+    /// How a peer can break the protocol.
+    type Error: fmt::Display;
+
+    /// The state of a new connection.
+    fn open(&self, peer: &Peer) -> (Self::Decoder, Self::Session);
+
+    /// Takes the next frame from the front of `input`, with the offset in the peer's stream at which it began.
+    ///
+    /// `None` means that more is needed, and that all of `input` was taken.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol; terminal.
+    fn decode<'a>(
+        decoder: &'a mut Self::Decoder,
+        input: &mut &'a [u8],
+    ) -> Result<Option<(Self::Frame<'a>, u64)>, Self::Error>;
+
+    /// Checks a frame against the session, and answers by itself what is not the handler's business.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol; terminal.
+    fn receive(
+        &self,
+        session: &mut Self::Session,
+        frame: &Self::Frame<'_>,
+        offset: u64,
+        out: &mut SendQueue,
+    ) -> Result<Received, Self::Error>;
+
+    /// The handler took the frame that was [`Received::PassAndAnswer`]ed: writes the answer that is due.
+    fn accepted(&self, session: &mut Self::Session, out: &mut SendQueue);
+
+    /// The handler refused the last frame: writes the mildest answer that there is, and says whether the connection
+    /// can go on.
+    fn rejected(&self, session: &mut Self::Session, reject: &Reject, out: &mut SendQueue) -> bool;
+
+    /// Writes a handler's frame.
+    ///
+    /// # Errors
+    ///
+    /// The protocol, or the peer's credit, does not allow it now. Nothing was written.
+    fn send(
+        &self,
+        session: &mut Self::Session,
+        answer: &Self::Answer<'_>,
+        out: &mut SendQueue,
+    ) -> Result<(), SendError>;
+
+    /// Whether the frame must wait for room on the connection ([`SendError::Full`]); others, such as the answers to
+    /// what the peer sent, have a reserve.
+    fn is_paced(answer: &Self::Answer<'_>) -> bool;
+
+    /// Writes the last words of a connection that ends for `reason`, if there are any.
+    fn farewell(&self, session: &mut Self::Session, reason: &Reason, out: &mut SendQueue);
+
+    /// Writes the last words to a peer that broke the protocol.
+    fn failed(&self, session: &mut Self::Session, error: &Self::Error, out: &mut SendQueue);
+
+    /// Whether the handshake is done.
+    fn is_greeted(session: &Self::Session) -> bool;
+}
+
+/// What a dialect makes of a frame.
+#[derive(Debug)]
+pub enum Received {
+    /// The handler shall see it.
+    Pass,
+    /// The handler shall see it, and unless it refuses, [`Dialect::accepted`] writes the answer.
+    PassAndAnswer,
+    /// It is dealt with.
+    Done,
+    /// It was the peer's last.
+    End(Reason),
+}
+
+/// Why a frame was not sent. Nothing was written, and nothing else is affected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection is over.
+    #[error("the connection is gone")]
+    Gone,
+    /// As much as may wait for this connection waits already; `Event::Drained` will tell when there is room.
+    #[error("the connection is full; wait for Event::Drained")]
+    Full,
+    /// The link is not open, or not open for this.
+    #[error("link {0} is not open for this frame")]
+    LinkGone(u32),
+    /// The peer has not allowed another delivery.
+    #[error("no credit on link {0}; wait for its CREDIT")]
+    NoCredit(u32),
+    /// The payload is larger than the peer takes.
+    #[error("the payload has {size} bytes and the peer takes {max}")]
+    TooLarge {
+        /// Bytes of the payload.
+        size: usize,
+        /// What the peer takes.
+        max: u32,
+    },
+    /// The protocol has no place for this frame here: a mistake of the caller's.
+    #[error("misuse: {0}")]
+    Misuse(&'static str),
+}

@@ -1,0 +1,58 @@
+//! What a handler is told.
+
+use crate::core::TimerId;
+use crate::dialect::Dialect;
+use crate::native::Native;
+use crate::reason::Reason;
+use core::fmt;
+use msglib_proto::transport::{ConnectionId, Peer};
+
+/// Something that happened. Payloads are borrowed for as long as the event lives.
+#[non_exhaustive]
+pub enum Event<'a, D: Dialect = Native> {
+    /// A peer connected; nothing was read from it yet.
+    Connected {
+        /// The connection.
+        id: ConnectionId,
+        /// Who, as far as the transport can tell.
+        peer: &'a Peer,
+    },
+    /// A frame came.
+    Frame {
+        /// Who sent it.
+        from: ConnectionId,
+        /// What it was.
+        frame: D::Frame<'a>,
+    },
+    /// There is room again on a connection that was [`Full`](crate::SendError::Full).
+    Drained {
+        /// The connection.
+        id: ConnectionId,
+    },
+    /// A connection is over; comes exactly once for each [`Connected`](Event::Connected), and nothing comes after it.
+    Disconnected {
+        /// The connection.
+        id: ConnectionId,
+        /// Why.
+        reason: &'a Reason,
+    },
+    /// A timer that the handler has set is due.
+    Timer {
+        /// Which.
+        timer: TimerId,
+        /// What the handler gave it.
+        token: u64,
+    },
+}
+
+impl<D: Dialect> fmt::Debug for Event<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Connected { id, peer } => write!(f, "{id} connected from {peer}"),
+            Event::Frame { from, frame } => write!(f, "{from} sent {frame:?}"),
+            Event::Drained { id } => write!(f, "{id} has room again"),
+            Event::Disconnected { id, reason } => write!(f, "{id} is over: {reason}"),
+            Event::Timer { timer, token } => write!(f, "{timer:?} is due, token {token}"),
+        }
+    }
+}

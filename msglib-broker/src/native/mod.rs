@@ -1,0 +1,101 @@
+//! The native dialect: protocol version 1 on the broker's side.
+
+mod links;
+mod session;
+
+pub use session::NativeSession;
+
+use crate::dialect::{Dialect, Received, SendError};
+use crate::reason::{Reason, Reject};
+use msglib_proto::transport::Peer;
+use msglib_proto::{Decoder, Frame, FrameType, Limits, ProtocolError, SendQueue};
+
+/// Protocol version 1, as `PROTOCOL.md` has it.
+///
+/// Handshake, signs of life, the states of links, numbers and credit are looked after here; a handler sees the frames
+/// that mean something, knows that they are in order, and cannot send what the protocol forbids. It also sees `HELLO`
+/// (to refuse credentials) and `OPEN` and `CLOSE` of links; the answers `WELCOME`, `OPENED` and `CLOSED` go out by
+/// themselves when it returns `Ok`, or before anything else that it sends there.
+#[derive(Clone, Debug)]
+pub struct Native {
+    limits: Limits,
+    name: String,
+}
+
+impl Native {
+    /// The native dialect with these limits.
+    pub fn new(limits: Limits) -> Native {
+        Native { limits, name: String::from("msglib") }
+    }
+
+    /// With another name for the broker, which clients see in their logs; cut after 255 bytes.
+    pub fn with_name(mut self, name: &str) -> Native {
+        let mut end = name.len().min(255);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.name = String::from(&name[..end]);
+        self
+    }
+}
+
+impl Default for Native {
+    fn default() -> Native {
+        Native::new(Limits::default())
+    }
+}
+
+impl Dialect for Native {
+    type Decoder = Decoder;
+    type Session = NativeSession;
+    type Frame<'a> = Frame<'a>;
+    type Answer<'a> = Frame<'a>;
+    type Error = ProtocolError;
+
+    fn open(&self, _peer: &Peer) -> (Decoder, NativeSession) {
+        (Decoder::new(&self.limits), NativeSession::new())
+    }
+
+    fn decode<'a>(decoder: &'a mut Decoder, input: &mut &'a [u8]) -> Result<Option<(Frame<'a>, u64)>, ProtocolError> {
+        let offset = decoder.offset();
+        Ok(decoder.decode(input)?.map(|frame| (frame, offset)))
+    }
+
+    fn receive(
+        &self,
+        session: &mut NativeSession,
+        frame: &Frame<'_>,
+        offset: u64,
+        out: &mut SendQueue,
+    ) -> Result<Received, ProtocolError> {
+        session.receive(frame, &self.limits, out).map_err(|violation| ProtocolError { offset, violation })
+    }
+
+    fn accepted(&self, session: &mut NativeSession, out: &mut SendQueue) {
+        session.accepted(&self.limits, &self.name, out);
+    }
+
+    fn rejected(&self, session: &mut NativeSession, reject: &Reject, out: &mut SendQueue) -> bool {
+        session.rejected(reject, out)
+    }
+
+    fn send(&self, session: &mut NativeSession, frame: &Frame<'_>, out: &mut SendQueue) -> Result<(), SendError> {
+        session.send(frame, &self.limits, &self.name, out)
+    }
+
+    fn is_paced(frame: &Frame<'_>) -> bool {
+        matches!(frame.frame_type(), FrameType::Delivery | FrameType::User)
+    }
+
+    fn farewell(&self, session: &mut NativeSession, reason: &Reason, out: &mut SendQueue) {
+        session.farewell(reason, out);
+    }
+
+    fn failed(&self, session: &mut NativeSession, error: &ProtocolError, out: &mut SendQueue) {
+        session.failed(error, out);
+    }
+
+    fn is_greeted(session: &NativeSession) -> bool {
+        session.is_greeted()
+    }
+}

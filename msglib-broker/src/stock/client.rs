@@ -1,0 +1,138 @@
+//! What the stock handler knows of one client: its links, and what its publishers are owed.
+
+use super::queues::QueueIndex;
+use crate::core::Context;
+use crate::queue::{ConsumerId, QueueFull};
+use msglib_proto::transport::ConnectionId;
+use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, LinkNumber};
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ConnectionId,
+    /// By number; link 1 is the first.
+    links: Vec<Option<Link>>,
+    /// Links whose consumer waits for room on the connection.
+    pub(super) blocked: Vec<LinkNumber>,
+}
+
+/// One link to one queue.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) queue: QueueIndex,
+    pub(super) consumer: Option<ConsumerId>,
+    pub(super) publisher: Option<Publisher>,
+}
+
+impl Client {
+    pub(super) fn new(id: ConnectionId) -> Client {
+        Client { id, links: Vec::new(), blocked: Vec::new() }
+    }
+
+    pub(super) fn find(clients: &mut [Option<Client>], id: ConnectionId) -> Option<&mut Client> {
+        clients.get_mut(id.index())?.as_mut().filter(|client| client.id == id)
+    }
+
+    /// The protocol keeps link numbers dense, so that a table by number is as small as what it holds.
+    pub(super) fn put(&mut self, number: LinkNumber, link: Link) {
+        let index = (number as usize).saturating_sub(1);
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        self.links[index] = Some(link);
+    }
+
+    pub(super) fn get_mut(&mut self, number: LinkNumber) -> Option<&mut Link> {
+        self.links.get_mut((number as usize).checked_sub(1)?)?.as_mut()
+    }
+
+    pub(super) fn remove(&mut self, number: LinkNumber) -> Option<Link> {
+        self.blocked.retain(|blocked| *blocked != number);
+        self.links.get_mut((number as usize).checked_sub(1)?)?.take()
+    }
+
+    pub(super) fn take_blocked(&mut self) -> Vec<LinkNumber> {
+        core::mem::take(&mut self.blocked)
+    }
+
+    pub(super) fn into_links(self) -> impl Iterator<Item = Link> {
+        self.links.into_iter().flatten()
+    }
+}
+
+/// The outcomes and the credit that are owed to a publisher.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    /// The last number that has an outcome.
+    last: u64,
+    /// The last number that has an outcome and asked for a confirm.
+    wanted: u64,
+    /// The last number that was confirmed.
+    confirmed: u64,
+    /// The last number that may be published.
+    credit: u64,
+    /// Refusals that were not sent yet; consecutive ones with consecutive numbers are one.
+    refusals: Vec<Refusals>,
+    /// It is in the list of those who are owed something.
+    pub(super) is_due: bool,
+}
+
+#[derive(Debug)]
+struct Refusals {
+    first: u64,
+    last: u64,
+    why: QueueFull,
+}
+
+impl Default for Publisher {
+    fn default() -> Publisher {
+        Publisher {
+            last: 0,
+            wanted: 0,
+            confirmed: 0,
+            credit: INITIAL_PUBLISH_CREDIT,
+            refusals: Vec::new(),
+            is_due: false,
+        }
+    }
+}
+
+impl Publisher {
+    pub(super) fn accepted(&mut self, number: u64, confirm: bool) {
+        self.last = number;
+        if confirm {
+            self.wanted = number;
+        }
+    }
+
+    /// Refusals with consecutive numbers are told in one frame, with the words of the first.
+    pub(super) fn refused(&mut self, number: u64, why: QueueFull) {
+        self.last = number;
+        match self.refusals.last_mut() {
+            Some(run) if run.last + 1 == number => run.last = number,
+            _ => self.refusals.push(Refusals { first: number, last: number, why }),
+        }
+    }
+
+    /// REFUSED before the CONFIRMED that covers it (PROTOCOL §7.3).
+    pub(super) fn send_outcomes(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber) {
+        for Refusals { first, last, why } in self.refusals.drain(..) {
+            let (code, text) = (ErrorCode::QUEUE_FULL, why.to_string());
+            // Gone: there is nobody to be told any more.
+            let _ = cx.send(id, Frame::Refused { link, first, last, code, text: &text });
+        }
+        if self.wanted > self.confirmed {
+            self.confirmed = self.last;
+            let _ = cx.send(id, Frame::Confirmed { link, upto: self.last });
+        }
+    }
+
+    /// Credit moves on when half of it is used up (PROTOCOL §6.2).
+    pub(super) fn send_credit(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber, window: u64) {
+        let upto = self.last.saturating_add(window);
+        if upto >= self.credit.saturating_add(window / 2) {
+            self.credit = upto;
+            let _ = cx.send(id, Frame::Credit { link, upto });
+        }
+    }
+}

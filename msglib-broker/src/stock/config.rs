@@ -1,0 +1,66 @@
+//! What can be set on the stock handler.
+
+use crate::queue::QueueConfig;
+
+/// The configuration of a [`ConnectionHandler`](crate::ConnectionHandler).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StockConfig {
+    /// The limits of each queue.
+    pub queue: QueueConfig,
+    /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
+    /// 1 million.
+    pub max_queues: usize,
+    /// How many messages a publisher may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
+    /// of a millisecond busy at a million messages a second.
+    pub publish_window: u64,
+    /// Deliveries in one step, of all queues together. Default 16,384.
+    pub deliveries_per_step: usize,
+    /// Deliveries of one queue before the others have their turn. Default 4,096.
+    pub deliveries_per_turn: usize,
+}
+
+impl Default for StockConfig {
+    fn default() -> StockConfig {
+        StockConfig {
+            queue: QueueConfig::default(),
+            max_queues: 1_000_000,
+            publish_window: 1_024,
+            deliveries_per_step: 16_384,
+            deliveries_per_turn: 4_096,
+        }
+    }
+}
+
+impl StockConfig {
+    /// With other limits for each queue.
+    pub fn with_queue(mut self, queue: QueueConfig) -> StockConfig {
+        self.queue = queue;
+        self
+    }
+
+    /// With another [`max_queues`](StockConfig::max_queues).
+    pub fn with_max_queues(mut self, queues: usize) -> StockConfig {
+        self.max_queues = queues;
+        self
+    }
+
+    /// With another [`publish_window`](StockConfig::publish_window); less than 16, which the protocol allows anyway
+    /// (PROTOCOL §6.2), counts as 16.
+    pub fn with_publish_window(mut self, messages: u64) -> StockConfig {
+        self.publish_window = messages.max(msglib_proto::INITIAL_PUBLISH_CREDIT);
+        self
+    }
+
+    /// With another [`deliveries_per_step`](StockConfig::deliveries_per_step); 0 counts as 1.
+    pub fn with_deliveries_per_step(mut self, deliveries: usize) -> StockConfig {
+        self.deliveries_per_step = deliveries;
+        self
+    }
+
+    /// With another [`deliveries_per_turn`](StockConfig::deliveries_per_turn); 0 counts as 1.
+    pub fn with_deliveries_per_turn(mut self, deliveries: usize) -> StockConfig {
+        self.deliveries_per_turn = deliveries;
+        self
+    }
+}
