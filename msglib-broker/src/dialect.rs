@@ -36,9 +36,9 @@ pub trait Dialect: Sized {
     /// # Errors
     ///
     /// The peer broke the protocol; terminal.
-    fn decode<'a>(
+    fn decode<'a, 'i: 'a>(
         decoder: &'a mut Self::Decoder,
-        input: &mut &'a [u8],
+        input: &mut &'i [u8],
     ) -> Result<Option<(Self::Frame<'a>, u64)>, Self::Error>;
 
     /// Checks a frame against the session, and answers by itself what is not the handler's business.

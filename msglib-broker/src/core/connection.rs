@@ -25,7 +25,7 @@ pub(crate) struct Connection<D: Dialect> {
 pub(crate) enum Phase {
     /// Frames come and go.
     Live,
-    /// Nothing more is taken from the peer; the end comes with the next step, after what is due to it.
+    /// Nothing more is taken from the peer; the end comes at the end of the step, after what is due to it.
     Ending(Reason),
     /// The handler was told that it is over; what waits is written, then it is closed.
     Draining,

@@ -54,8 +54,8 @@ impl<D: Dialect> Context<'_, D> {
         self.state.get(to).map_or(0, |connection| connection.out.len())
     }
 
-    /// Ends the connection in an orderly way: nothing more is taken from the peer, and with the next step, after what
-    /// is still due, it is told goodbye and closed. The handler gets its `Disconnected` then.
+    /// Ends the connection in an orderly way: nothing more is taken from the peer, and at the end of the step, after
+    /// what is still due, it is told goodbye and closed. The handler gets its `Disconnected` then.
     pub fn close(&mut self, id: ConnectionId) {
         self.state.end(id, Reason::Closed);
     }

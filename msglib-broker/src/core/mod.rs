@@ -151,7 +151,6 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.fire_timers();
         self.handle_drained();
         self.handle_backlog();
-        self.handle_ending();
         self.tell_gone();
     }
 
@@ -161,6 +160,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.again = false;
         let mut cx = Context { state: &mut self.state };
         self.handler.end_of_step(&mut cx);
+        self.handle_ending();
         self.tell_gone();
     }
 
@@ -210,7 +210,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.resumed.pop_front()
     }
 
-    /// Ends every connection in an orderly way with the next step.
+    /// Ends every connection in an orderly way at the end of the next step.
     pub fn close_all(&mut self) {
         let all: Vec<ConnectionId> = self.state.connections().map(|connection| connection.id).collect();
         for id in all {
@@ -326,6 +326,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         }
     }
 
+    /// After the handler's `end_of_step`, so that what is due to those who leave goes out before their last words.
     fn handle_ending(&mut self) {
         for _ in 0..self.state.ending.len() {
             let Some(id) = self.state.ending.pop_front() else { return };

@@ -189,7 +189,7 @@ impl<D: Dialect> State<D> {
         self.over(id, Reason::Protocol(error.to_string()));
     }
 
-    /// The connection ends with the next step, after what becomes due to it in this one.
+    /// The connection ends at the end of this step, after what is due to it.
     pub(crate) fn end(&mut self, id: ConnectionId, reason: Reason) {
         if let Some(connection) = self.get_mut(id)
             && connection.is_live()

@@ -56,7 +56,10 @@ impl Dialect for Native {
         (Decoder::new(&self.limits), NativeSession::new())
     }
 
-    fn decode<'a>(decoder: &'a mut Decoder, input: &mut &'a [u8]) -> Result<Option<(Frame<'a>, u64)>, ProtocolError> {
+    fn decode<'a, 'i: 'a>(
+        decoder: &'a mut Decoder,
+        input: &mut &'i [u8],
+    ) -> Result<Option<(Frame<'a>, u64)>, ProtocolError> {
         let offset = decoder.offset();
         Ok(decoder.decode(input)?.map(|frame| (frame, offset)))
     }

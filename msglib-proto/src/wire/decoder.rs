@@ -68,7 +68,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The rule that the peer broke and the offset in its stream, the same however the stream was cut. Terminal.
-    pub fn decode<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+    pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -112,7 +112,7 @@ impl Decoder {
     }
 
     /// The slow way, for a frame that does not arrive in one piece.
-    fn collect<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+    fn collect<'a>(&'a mut self, input: &mut &[u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
         if self.header.is_none() {
             self.take(input, HEADER as usize);
             let Some(bytes) = self.partial.first_chunk() else { return Ok(None) };
