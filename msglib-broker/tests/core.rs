@@ -92,7 +92,8 @@ fn a_broken_protocol_is_answered_with_where_and_why_and_nothing_behind_it_counts
 
 #[test]
 fn the_end_is_told_exactly_once_whatever_ends_it() {
-    let ends: [(&str, fn(&mut Bench<Notes>, ConnectionId)); 5] = [
+    type Ending = fn(&mut Bench<Notes>, ConnectionId);
+    let ends: [(&str, Ending); 5] = [
         ("without a goodbye", |bench, id| bench.end(id)),
         ("said goodbye", |bench, id| bench.send(id, &[Frame::Goodbye { code: ErrorCode::NONE, text: "" }])),
         ("broke the protocol", |bench, id| bench.send(id, &[hello()])),

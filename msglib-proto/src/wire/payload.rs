@@ -83,6 +83,12 @@ impl<'a> From<&'a str> for Payload<'a> {
     }
 }
 
+impl<'a> From<&'a String> for Payload<'a> {
+    fn from(text: &'a String) -> Self {
+        Payload { bytes: text.as_bytes(), owner: None }
+    }
+}
+
 impl<'a> From<&'a Vec<u8>> for Payload<'a> {
     fn from(bytes: &'a Vec<u8>) -> Self {
         Payload { bytes, owner: None }
