@@ -1,0 +1,263 @@
+//! The consuming side of the state: subscriptions, what has arrived for them, their credit and their acks.
+
+use super::state::State;
+use crate::error::Error;
+use crate::session::SessionError;
+use bytes::Bytes;
+use core::task::Poll;
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, Verdict};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Names a subscription for ever, where link numbers are used again: what belongs to an old one settles nothing of a new
+/// one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct ConsumerId(u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Consumers {
+    open: BTreeMap<ConsumerId, Consumer>,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    link: LinkNumber,
+    /// How many deliveries may be on their way or waiting here; 0 for one, and only while somebody waits for it.
+    prefetch: u32,
+    /// The last tag that was allowed.
+    granted: u64,
+    /// How many deliveries the user has taken.
+    taken: u64,
+    /// How many of those are neither settled nor dropped.
+    held: u64,
+    /// The subscription is dropped, and the link stays only for what is held.
+    abandoned: bool,
+    inbox: VecDeque<Arrived>,
+    /// This side has asked for the end.
+    closing: bool,
+    closed: Option<Error>,
+}
+
+/// A delivery that nobody has taken yet.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) tag: u64,
+    pub(super) count: u32,
+    pub(super) payload: Bytes,
+}
+
+/// What became of a settling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Settled {
+    /// It waits for company.
+    Waits,
+    /// It is queued and should be written.
+    Queued,
+}
+
+impl State {
+    /// Opens a link for deliveries.
+    pub(super) fn subscribe(
+        &mut self,
+        kind: ChannelKind,
+        name: ChannelName<'_>,
+        arguments: &[u8],
+        prefetch: u32,
+    ) -> Poll<Result<ConsumerId, Error>> {
+        self.check_alive()?;
+        match self.session.open_with_arguments(kind, name, false, true, arguments) {
+            Ok(link) => {
+                let id = self.consumers.add(link, prefetch);
+                self.own_as_consumer(link, id);
+                if prefetch > 0 {
+                    // If that does not fit before the WELCOME, the first wait does it.
+                    let _ = self.top_up(id);
+                }
+                Poll::Ready(Ok(id))
+            }
+            Err(SessionError::NoFreeLink { max }) => self.make_link_free(max),
+            Err(SessionError::BeforeWelcome) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// The next delivery, if it has arrived. While it has not, there is credit for it and no ack waits.
+    pub(super) fn next_delivery(&mut self, id: ConsumerId) -> Poll<Result<Arrived, Error>> {
+        self.check_alive()?;
+        let consumer = self.consumers.get(id)?;
+        if let Some(arrived) = consumer.inbox.pop_front() {
+            consumer.taken += 1;
+            consumer.held += 1;
+            if consumer.prefetch > 0 {
+                // What has arrived is given out in any case; an error comes again with the next call.
+                let _ = self.top_up(id);
+            }
+            return Poll::Ready(Ok(arrived));
+        }
+        let link = consumer.link;
+        self.session.flush_acks(link);
+        self.top_up(id)?;
+        Poll::Pending
+    }
+
+    /// Settles one delivery: acks it, or refuses it with a verdict.
+    pub(super) fn settle(&mut self, id: ConsumerId, tag: u64, verdict: Option<Verdict>) -> Result<Settled, Error> {
+        self.check_alive()?;
+        let consumer = self.consumers.get(id)?;
+        let (link, half) = (consumer.link, u64::from(consumer.prefetch / 2));
+        if let Some(verdict) = verdict {
+            self.session.refuse(link, tag..=tag, verdict)?;
+            return Ok(Settled::Queued);
+        }
+        // With nothing left to take no company is in sight; at half of the prefetch there is enough of it.
+        let alone = consumer.inbox.is_empty();
+        self.session.ack(link, tag..=tag)?;
+        if !alone && self.session.waiting_acks(link) < half {
+            return Ok(Settled::Waits);
+        }
+        self.session.flush_acks(link);
+        Ok(Settled::Queued)
+    }
+
+    /// Asks for the end of a subscription, once, and is ready when the broker has said that it ended.
+    pub(super) fn close_subscription(&mut self, id: ConsumerId) -> Poll<Result<(), Error>> {
+        let Some(consumer) = self.consumers.open.get_mut(&id) else { return Poll::Ready(Ok(())) };
+        if consumer.closed.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if consumer.closing {
+            return Poll::Pending;
+        }
+        let link = consumer.link;
+        match self.close_link(link) {
+            Ok(()) => self.consumers.closing(id),
+            Err(SessionError::BeforeWelcome) => {}
+            Err(error) => return Poll::Ready(Err(error.into())),
+        }
+        Poll::Pending
+    }
+
+    /// The subscription is dropped: what was not taken goes back. While deliveries that were taken are held, their link
+    /// stays, so that they can be settled.
+    pub(super) fn abandon(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
+        consumer.abandoned = true;
+        let inbox = core::mem::take(&mut consumer.inbox);
+        if consumer.held == 0 || consumer.is_over() {
+            return self.forget(id);
+        }
+        let link = consumer.link;
+        self.session.flush_acks(link);
+        for arrived in inbox {
+            self.give_back(link, arrived.tag);
+        }
+    }
+
+    /// A delivery came.
+    pub(super) fn deliver(&mut self, id: ConsumerId, tag: u64, count: u32, payload: Bytes) {
+        let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
+        match consumer.abandoned {
+            false => consumer.inbox.push_back(Arrived { tag, count, payload }),
+            true => {
+                let link = consumer.link;
+                self.give_back(link, tag);
+            }
+        }
+    }
+
+    /// A delivery that was taken is held no more.
+    pub(super) fn release(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
+        consumer.held -= 1;
+        if consumer.abandoned && consumer.held == 0 {
+            self.forget(id);
+        }
+    }
+
+    /// Nobody will ask for it again: its link is closed, if it is not yet.
+    fn forget(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.consumers.open.remove(&id)
+            && !consumer.is_over()
+        {
+            self.abandon_link(consumer.link);
+        }
+    }
+
+    fn give_back(&mut self, link: LinkNumber, tag: u64) {
+        // If the link cannot be written to any more, its end gives everything back.
+        let _ = self.session.refuse(link, tag..=tag, Verdict::Again);
+    }
+
+    /// Allows more deliveries once half of the prefetch is used up; what was allowed and has not come counts, so to ask
+    /// again pulls nothing twice. The acks that wait go first.
+    fn top_up(&mut self, id: ConsumerId) -> Result<(), Error> {
+        let consumer = self.consumers.get(id)?;
+        let prefetch = u64::from(consumer.prefetch);
+        if consumer.granted.saturating_sub(consumer.taken) > prefetch / 2 {
+            return Ok(());
+        }
+        let (link, upto) = (consumer.link, consumer.taken.saturating_add(prefetch.max(1)));
+        self.session.flush_acks(link);
+        match self.session.grant(link, upto) {
+            Ok(()) => self.consumers.get(id)?.granted = upto,
+            Err(SessionError::BeforeWelcome) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+impl Consumer {
+    /// Its link has ended, or will without anything more from this side.
+    fn is_over(&self) -> bool {
+        self.closing || self.closed.is_some()
+    }
+}
+
+impl Consumers {
+    fn add(&mut self, link: LinkNumber, prefetch: u32) -> ConsumerId {
+        self.count += 1;
+        let id = ConsumerId(self.count);
+        let consumer = Consumer {
+            link,
+            prefetch,
+            granted: 0,
+            taken: 0,
+            held: 0,
+            abandoned: false,
+            inbox: VecDeque::new(),
+            closing: false,
+            closed: None,
+        };
+        self.open.insert(id, consumer);
+        id
+    }
+
+    /// The subscription, if it has not ended.
+    fn get(&mut self, id: ConsumerId) -> Result<&mut Consumer, Error> {
+        match self.open.get_mut(&id) {
+            Some(consumer) => match &consumer.closed {
+                None if !consumer.closing => Ok(consumer),
+                None => Err(Error::link_closed_here()),
+                Some(error) => Err(error.clone()),
+            },
+            None => Err(Error::link_closed_here()),
+        }
+    }
+
+    fn closing(&mut self, id: ConsumerId) {
+        if let Some(consumer) = self.open.get_mut(&id) {
+            consumer.closing = true;
+            consumer.inbox = VecDeque::new();
+        }
+    }
+
+    /// The link has ended; what was not taken has gone back to the channel.
+    pub(super) fn close(&mut self, id: ConsumerId, code: ErrorCode, text: &Arc<str>) {
+        if let Some(consumer) = self.open.get_mut(&id) {
+            consumer.closed = Some(Error::LinkClosed { code, text: text.clone() });
+            consumer.inbox = VecDeque::new();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Deliveries, and how each is settled once.
+
+use super::Connection;
+use super::consuming::{ConsumerId, Settled};
+use crate::error::Error;
+use bytes::Bytes;
+use core::fmt;
+use msglib_proto::Verdict;
+
+/// A message that was delivered and is not settled yet.
+///
+/// It is settled once: [`ack`](Delivery::ack) and [`refuse`](Delivery::refuse) take it. Dropped without either, it
+/// **stays in flight**: the broker gives it to nobody else until the subscription or the connection ends.
+#[must_use = "a delivery that is not acked or refused stays in flight until its subscription ends"]
+pub struct Delivery {
+    payload: Bytes,
+    count: u32,
+    settler: Settler,
+}
+
+impl Delivery {
+    pub(super) fn new(payload: Bytes, count: u32, settler: Settler) -> Delivery {
+        Delivery { payload, count, settler }
+    }
+
+    /// The message. [`Bytes`] is cheap to clone, and dereferences to `[u8]`.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Which attempt to deliver the message this is, to anyone: 1 for the first.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether it was delivered before, so that somebody may have worked on it already.
+    pub fn redelivered(&self) -> bool {
+        self.count > 1
+    }
+
+    /// The message is done with, for good; as [`Settler::ack`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Settler::ack`].
+    pub fn ack(self) -> Result<(), Error> {
+        self.settler.ack()
+    }
+
+    /// The message was not done with; as [`Settler::refuse`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Settler::ack`].
+    pub fn refuse(self, verdict: Verdict) -> Result<(), Error> {
+        self.settler.refuse(verdict)
+    }
+
+    /// The message, and the right to settle it: for another thread, or for later.
+    pub fn into_parts(self) -> (Bytes, Settler) {
+        (self.payload, self.settler)
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("tag", &self.settler.tag)
+            .field("count", &self.count)
+            .field("bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+/// The right to settle one delivery, once, from any thread.
+///
+/// ```compile_fail
+/// fn twice(settler: msglib_client::Settler) {
+///     let _ = settler.ack();
+///     let _ = settler.ack();
+/// }
+/// ```
+#[must_use = "a delivery that is not acked or refused stays in flight until its subscription ends"]
+pub struct Settler {
+    connection: Connection,
+    consumer: ConsumerId,
+    tag: u64,
+}
+
+impl Settler {
+    pub(super) fn new(connection: Connection, consumer: ConsumerId, tag: u64) -> Settler {
+        Settler { connection, consumer, tag }
+    }
+
+    /// The message is done with, for good.
+    ///
+    /// It is written at once if no other delivery waits to be taken, else together with others: when they are half of the
+    /// prefetch, when the subscription waits, at [`Connection::flush`], at the end. `Ok` says that it was accepted here and
+    /// goes out with this call or a later one; the broker does not answer it.
+    ///
+    /// # Errors
+    ///
+    /// When it is too late, and the message will be delivered again: [`Error::LinkClosed`] when the subscription has ended,
+    /// the connection's end when that has. Never `WouldBlock`.
+    pub fn ack(self) -> Result<(), Error> {
+        self.settle(None)
+    }
+
+    /// The message was not done with: it is delivered again, at once, to whoever is next, or never again, as `verdict`
+    /// says. Written as an [`ack`](Settler::ack) that does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Settler::ack).
+    pub fn refuse(self, verdict: Verdict) -> Result<(), Error> {
+        self.settle(Some(verdict))
+    }
+
+    fn settle(&self, verdict: Option<Verdict>) -> Result<(), Error> {
+        let shared = &self.connection.shared;
+        let settled = shared.lock().settle(self.consumer, self.tag, verdict)?;
+        if settled == Settled::Queued {
+            shared.flush_if_due();
+            if let Some(error) = shared.lock().ended() {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Settled or not, it is held no more; that can end the link of a subscription that was dropped before.
+impl Drop for Settler {
+    fn drop(&mut self) {
+        self.connection.shared.lock().release(self.consumer);
+        self.connection.shared.flush_if_due();
+    }
+}
+
+impl fmt::Debug for Settler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settler").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! The blocking client: a session, and a stream that its bytes come and go through.
+
+mod builder;
+mod consuming;
+mod delivery;
+mod one_stream;
+mod publish;
+mod publishing;
+mod refusals;
+mod shared;
+mod state;
+mod subscription;
+mod user_inbox;
+
+pub use builder::Builder;
+pub use delivery::{Delivery, Settler};
+pub use publish::{Confirmation, publish_to_q, publish_to_q_confirmed};
+pub use refusals::{Refusal, Refusals};
+pub use subscription::{Iter, Subscription, blocking_pull_subscribe_to_queue, subscribe_with_prefetch};
+
+use crate::error::Error;
+use crate::session::{BrokerInfo, SessionError, UserFrame};
+use core::fmt;
+use core::task::Poll;
+use msglib_proto::{ChannelKind, ChannelName, Payload};
+use shared::{Patience, Shared};
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+/// A connection to a broker; a cheap handle that can be cloned, sent and shared.
+///
+/// It is made over a stream that exists: it opens no socket, starts no thread and reads no clock. Nothing is written or
+/// read but within its making and the calls made on it, so how long a call waits is up to the stream: for ever, up to its time-out, or
+/// not at all.
+///
+/// # Every call can be made again
+///
+/// When the stream does not wait any longer, a call returns an error for which
+/// [`is_would_block`](Error::is_would_block) holds. Nothing is lost then, and the same call can be made again: nothing is
+/// sent twice, nothing is pulled twice.
+///
+/// - A publish that returns such an error was **not** accepted; repeat it. One that returns `Ok` was accepted into this
+///   side's send buffer, and its bytes go out with this call or with later ones of any kind
+///   ([`flush`](Connection::flush) does nothing else). It waits for credit, and for room: the send buffer has 1 MiB (of
+///   which a message takes at most half, however large it is).
+/// - A call that waits for something both writes what waits and reads what comes, whatever it is.
+///
+/// After an error for which [`ends_connection`](Error::ends_connection) holds, every further call returns the same.
+///
+/// # Threads
+///
+/// Over two [halves](Connection::from_halves) one thread can wait for a delivery while others publish and settle. At most
+/// one thread reads; others that wait for something are woken when the reader has brought it, or take the reading over.
+/// Over [one stream](Connection::new) that waits, a thread that waits for a message keeps all others from writing: that is
+/// for one thread, or for streams that do not wait.
+///
+/// # The end
+///
+/// [`close`](Connection::close) is the orderly end. When the last handle is dropped without it (subscriptions, deliveries
+/// and confirmations count as handles), what waits is written, with a goodbye, as far as the stream takes it.
+///
+/// # Silence
+///
+/// A broker may give up a client that is silent for longer than [`BrokerInfo::idle_ms`] says. A client that may be: call
+/// [`ping`](Connection::ping) well within it.
+///
+/// ```no_run
+/// use msglib_client::{Connection, Error};
+/// use std::net::TcpStream;
+///
+/// let stream = TcpStream::connect(("::1", 12345))?;
+/// let connection = Connection::from_halves(stream.try_clone()?, stream);
+/// connection.publish_to_q("greetings", "Hello, world!")?;
+/// connection.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+impl Connection {
+    /// A connection over one stream: for one thread, or for a stream that does not wait.
+    ///
+    /// The `HELLO` is written at once, as far as the stream takes it; if that fails, the first call says so.
+    pub fn new<S: Read + Write + Send + 'static>(stream: S) -> Connection {
+        Connection::builder().build(stream).expect("a HELLO without name and credentials has an encoding")
+    }
+
+    /// A connection over the two halves of a stream, for any number of threads. The `HELLO` is
+    /// written as by [`new`](Connection::new).
+    ///
+    /// Two handles of one socket will do, as `TcpStream::try_clone` makes them.
+    pub fn from_halves<R, W>(reader: R, writer: W) -> Connection
+    where
+        R: Read + Send + 'static,
+        W: Write + Send + 'static,
+    {
+        let connection = Connection::builder().build_from_halves(reader, writer);
+        connection.expect("a HELLO without name and credentials has an encoding")
+    }
+
+    /// To say more about the client than nothing.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Publishes to a queue and waits for no outcome; as [`publish_to_q`].
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_to_q`].
+    pub fn publish_to_q<'n, 'p>(
+        &self,
+        q_id: impl Into<ChannelName<'n>>,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<(), Error> {
+        self.publish(ChannelKind::QUEUE, q_id, payload)
+    }
+
+    /// Publishes to a queue and asks to be told the outcome; as [`publish_to_q_confirmed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_to_q`].
+    pub fn publish_to_q_confirmed<'n, 'p>(
+        &self,
+        q_id: impl Into<ChannelName<'n>>,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<Confirmation, Error> {
+        self.publish_confirmed(ChannelKind::QUEUE, q_id, payload)
+    }
+
+    /// As [`publish_to_q`], to a channel of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_to_q`].
+    pub fn publish<'n, 'p>(
+        &self,
+        kind: ChannelKind,
+        name: impl Into<ChannelName<'n>>,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<(), Error> {
+        publish::publish(self, kind, name.into(), payload.into(), false).map(|_| ())
+    }
+
+    /// As [`publish_to_q_confirmed`], to a channel of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_to_q`].
+    pub fn publish_confirmed<'n, 'p>(
+        &self,
+        kind: ChannelKind,
+        name: impl Into<ChannelName<'n>>,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<Confirmation, Error> {
+        let id = publish::publish(self, kind, name.into(), payload.into(), true)?;
+        Ok(Confirmation::new(self.clone(), id))
+    }
+
+    /// Subscribes to a channel of any kind, with arguments in the channel's own format (at most 4,096 bytes; none for a
+    /// queue). `prefetch` is as in [`subscribe_with_prefetch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`blocking_pull_subscribe_to_queue`]; [`Error::Invalid`] for arguments that are too long, or the kind 0.
+    pub fn subscribe<'n>(
+        &self,
+        kind: ChannelKind,
+        name: impl Into<ChannelName<'n>>,
+        arguments: &[u8],
+        prefetch: u32,
+    ) -> Result<Subscription, Error> {
+        Subscription::open(self, kind, name.into(), arguments, prefetch)
+    }
+
+    /// The refusals of publishes that nobody waits for, since the last call: those without a
+    /// [`Confirmation`], or whose confirmation was dropped. It does not read: what has come with other calls counts.
+    ///
+    /// At most 256 are kept, the rest is counted.
+    pub fn take_refusals(&self) -> Refusals {
+        self.shared.lock().refusals.take()
+    }
+
+    /// Asks the broker for a sign of life and waits for it. A ping that is under way answers for this one too.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`Connection`].
+    pub fn ping(&self) -> Result<(), Error> {
+        let mut mine = None;
+        self.shared.wait(Patience::Wait, |state| state.ping(&mut mine))
+    }
+
+    /// What the broker said of itself when it took this client; waits for it if it has not yet.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`Connection`]. A broker that does not take the client is an [`Error::FailedByBroker`].
+    pub fn welcome(&self) -> Result<BrokerInfo, Error> {
+        self.shared.wait(Patience::Wait, |state| match state.session.welcome() {
+            Some(welcome) => Poll::Ready(state.check_alive().map(|()| welcome.clone())),
+            None => Poll::Pending,
+        })
+    }
+
+    /// Writes all that waits: accepted publishes, credit, and the acks that wait for company.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`Connection`].
+    pub fn flush(&self) -> Result<(), Error> {
+        let mut state = self.shared.lock();
+        state.session.flush_all_acks();
+        drop(state);
+        self.shared.flush()?;
+        self.shared.lock().check_alive()
+    }
+
+    /// Sends a frame of the user's own; `kind` is `0x8000` or above (PROTOCOL §12.3). Accepted as a publish is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another kind, [`Error::TooLarge`], and as every call: see [`Connection`].
+    pub fn send_user<'p>(&self, kind: u16, flags: u16, link: u32, body: impl Into<Payload<'p>>) -> Result<(), Error> {
+        let body = body.into();
+        self.shared.wait(Patience::Wait, |state| {
+            state.check_alive()?;
+            if !state.has_room_for(body.len()) {
+                return Poll::Pending;
+            }
+            match state.session.send_user(kind, flags, link, body) {
+                Err(SessionError::BeforeWelcome) => Poll::Pending,
+                result => Poll::Ready(result.map_err(Error::from)),
+            }
+        })
+    }
+
+    /// Waits for the next frame of the user's own from the broker.
+    ///
+    /// Nothing on the wire limits them, so here at most 1,024 frames and 1 MiB wait; what comes beyond is dropped and
+    /// [counted](Connection::dropped_user_frames).
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`Connection`].
+    pub fn next_user(&self) -> Result<UserFrame, Error> {
+        self.shared.wait(Patience::Wait, |state| {
+            state.check_alive()?;
+            state.user.pop().map_or(Poll::Pending, |frame| Poll::Ready(Ok(frame)))
+        })
+    }
+
+    /// How many of the user's frames were dropped because nobody took them.
+    pub fn dropped_user_frames(&self) -> u64 {
+        self.shared.lock().user.dropped()
+    }
+
+    /// Says goodbye behind all that waits, and waits until the broker has answered what it owes and has said its own.
+    /// From the first call on every other call but [`Confirmation::wait`] returns [`Error::Closed`]; deliveries that are
+    /// not settled go back to their queues. Closing again is harmless.
+    ///
+    /// # Errors
+    ///
+    /// As every call: see [`Connection`]. If the broker ends the connection otherwise, how.
+    pub fn close(&self) -> Result<(), Error> {
+        self.shared.wait(Patience::Wait, |state| {
+            let said = state.session.said_goodbye();
+            let result = state.close();
+            if !said && state.session.said_goodbye() {
+                // Those who wait for deliveries shall look again.
+                self.shared.notify();
+            }
+            result
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Connection")
+            .field("welcome", &state.session.welcome())
+            .field("ended", &state.ended())
+            .finish_non_exhaustive()
+    }
+}

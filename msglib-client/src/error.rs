@@ -1,0 +1,218 @@
+//! What can go wrong on a connection, and what to do about it.
+
+use crate::session::{End, SessionError, why};
+use msglib_proto::{EncodeError, ErrorCode, NameError, ProtocolError};
+use std::io;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why a call did not do what it was asked to.
+///
+/// Three questions to ask it: [`is_would_block`](Error::is_would_block) (make the same call again),
+/// [`is_worth_retrying`](Error::is_worth_retrying) (later it can succeed), [`ends_connection`](Error::ends_connection)
+/// (every further call says the same; make a new connection).
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream said so. `WouldBlock` and `TimedOut` pass; any other kind has ended the connection.
+    #[error("the stream failed: {0}")]
+    Io(#[source] Arc<io::Error>),
+    /// The stream ended, and the broker had not said goodbye. What was published and not confirmed may have been
+    /// accepted or not.
+    #[error("the broker's stream ended {}, without a goodbye", if *.mid_frame { "within a frame" } else { "between two frames" })]
+    ConnectionLost {
+        /// Whether the end came within a frame.
+        mid_frame: bool,
+    },
+    /// The connection was closed on this side.
+    #[error("the connection was closed on this side")]
+    Closed,
+    /// The broker has said goodbye.
+    #[error("the broker closed the connection: {}", why(.code, .text))]
+    ClosedByBroker {
+        /// Why; [`ErrorCode::NONE`] when it was just done.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: Arc<str>,
+    },
+    /// The broker ended the connection for a reason: what this side sent, who it is, or trouble of the broker's own.
+    #[error("the broker ended the connection: {} (byte {offset} of what this side sent)", why(.code, .text))]
+    FailedByBroker {
+        /// What went wrong.
+        code: ErrorCode,
+        /// Where in the stream that this side sent; 0 where that means nothing.
+        offset: u64,
+        /// What went wrong, for a person.
+        text: Arc<str>,
+    },
+    /// The broker broke the protocol. It was told so, and the connection has ended.
+    #[error("the broker broke the protocol: {0}")]
+    Protocol(#[source] ProtocolError),
+    /// The broker did not accept a publish, and it has no effect. The connection goes on.
+    #[error("publish {number} was refused: {}", why(.code, .text))]
+    Refused {
+        /// Its number on its link.
+        number: u64,
+        /// Why.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: Arc<str>,
+    },
+    /// The link to the channel was refused, or has ended: nothing more comes of this subscription or publish. The
+    /// connection goes on.
+    #[error("the link to the channel has ended: {}", why(.code, .text))]
+    LinkClosed {
+        /// Why; [`ErrorCode::NONE`] when it was asked for.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: Arc<str>,
+    },
+    /// All links of the connection are in use by subscriptions; close one, or use another connection.
+    #[error("all {max} links of the connection are in use by subscriptions; close one, or use another connection")]
+    TooManyLinks {
+        /// How many links there may be.
+        max: u32,
+    },
+    /// The payload is above what the broker takes. Nothing was sent.
+    #[error("a payload of {length} bytes is above the broker's limit of {max}")]
+    TooLarge {
+        /// Bytes of the payload.
+        length: usize,
+        /// The largest that the broker takes.
+        max: u32,
+    },
+    /// A channel's name is empty or too long.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// What was asked for has no encoding in the protocol. Nothing was sent.
+    #[error(transparent)]
+    Invalid(#[from] EncodeError),
+}
+
+impl Error {
+    /// Whether the stream had no time to wait: nothing was lost or half done, make the same call again.
+    ///
+    /// True for `WouldBlock` and `TimedOut`, whichever a stream with a time-out says.
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, Error::Io(error) if would_block(error.kind()))
+    }
+
+    /// Whether the same thing, tried again later and unchanged, can succeed; if the connection has
+    /// [ended](Error::ends_connection): on a new one.
+    pub fn is_worth_retrying(&self) -> bool {
+        match self {
+            Error::Io(error) => is_passing(error.kind()),
+            Error::ConnectionLost { .. } | Error::TooManyLinks { .. } => true,
+            Error::ClosedByBroker { code, .. }
+            | Error::FailedByBroker { code, .. }
+            | Error::Refused { code, .. }
+            | Error::LinkClosed { code, .. } => code.is_worth_retrying(),
+            Error::Closed | Error::Protocol(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Invalid(_) => false,
+        }
+    }
+
+    /// Whether the connection is over, so that every further call returns the same.
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Error::Io(error) => !would_block(error.kind()),
+            Error::ConnectionLost { .. }
+            | Error::Closed
+            | Error::ClosedByBroker { .. }
+            | Error::FailedByBroker { .. }
+            | Error::Protocol(_) => true,
+            Error::Refused { .. }
+            | Error::LinkClosed { .. }
+            | Error::TooManyLinks { .. }
+            | Error::TooLarge { .. }
+            | Error::Name(_)
+            | Error::Invalid(_) => false,
+        }
+    }
+
+    /// The broker's code, where it gave one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Error::ClosedByBroker { code, .. }
+            | Error::FailedByBroker { code, .. }
+            | Error::Refused { code, .. }
+            | Error::LinkClosed { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn io(error: io::Error) -> Error {
+        Error::Io(Arc::new(error))
+    }
+
+    /// What a call says that would have to wait where it must not.
+    pub(crate) fn not_now() -> Error {
+        Error::io(io::ErrorKind::WouldBlock.into())
+    }
+
+    pub(crate) fn link_closed_here() -> Error {
+        Error::LinkClosed { code: ErrorCode::NONE, text: Arc::from("the subscription was closed") }
+    }
+}
+
+impl From<End> for Error {
+    fn from(end: End) -> Error {
+        match end {
+            End::Closed => Error::Closed,
+            End::Goodbye { code, text } => Error::ClosedByBroker { code, text },
+            End::Failed { code, offset, text } => Error::FailedByBroker { code, offset, text },
+            End::Violation(error) => Error::Protocol(error),
+        }
+    }
+}
+
+/// For what no call waits for; the connection waits for credit, links and the `WELCOME` by itself.
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Error {
+        match error {
+            SessionError::Over(end) => end.into(),
+            SessionError::TooLarge { length, max } => Error::TooLarge { length, max },
+            SessionError::Invalid(error) => Error::Invalid(error),
+            SessionError::NoFreeLink { max } => Error::TooManyLinks { max },
+            SessionError::NoSuchLink { .. } => Error::link_closed_here(),
+            SessionError::BeforeWelcome | SessionError::NoCredit { .. } => Error::not_now(),
+        }
+    }
+}
+
+pub(crate) fn would_block(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Kinds that say nothing about the next connection.
+fn is_passing(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, UnexpectedEof};
+    would_block(kind) || matches!(kind, Interrupted | ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_follows_from_the_error() {
+        let refused = |code| Error::Refused { number: 1, code, text: "".into() };
+        assert!(refused(ErrorCode::QUEUE_FULL).is_worth_retrying());
+        assert!(!refused(ErrorCode::MESSAGE_TOO_LARGE).is_worth_retrying());
+        assert!(!refused(ErrorCode::QUEUE_FULL).ends_connection());
+        for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
+            let error = Error::io(kind.into());
+            assert!(error.is_would_block() && error.is_worth_retrying() && !error.ends_connection());
+        }
+        let reset = Error::io(io::ErrorKind::ConnectionReset.into());
+        assert!(!reset.is_would_block() && reset.is_worth_retrying() && reset.ends_connection());
+        assert!(Error::ConnectionLost { mid_frame: true }.ends_connection());
+    }
+
+    #[test]
+    fn an_error_says_what_the_broker_said() {
+        let text = "queue jobs has 100 of 100 messages".into();
+        let error = Error::Refused { number: 7, code: ErrorCode::QUEUE_FULL, text };
+        let shown = error.to_string();
+        assert_eq!(shown, "publish 7 was refused: QUEUE_FULL (0x0401), queue jobs has 100 of 100 messages");
+    }
+}
