@@ -1,0 +1,191 @@
+//! The listeners of a manager: whose turn it is, and when accepting pauses.
+
+use crate::listener::{Verdict, judge};
+use crate::stats::SocketStats;
+use mio::net::{TcpListener, TcpStream};
+use msglib_proto::Instant;
+use msglib_proto::transport::ListenerId;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The first wait when the system is out of descriptors; doubled each time that it still is.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts a bounded number of connections for each poll, from all listeners in turn.
+///
+/// An edge tells once that peers wait, so that a listener whose peers have not all been accepted (the budget
+/// was used up, or descriptors were) stays marked here.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listeners: Vec<Listener>,
+    budget: usize,
+    /// Who is asked first at the next poll.
+    turn: usize,
+    /// The system was short of something when we last tried.
+    pause: Option<Pause>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    /// Peers may be waiting.
+    pending: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    next: Duration,
+}
+
+/// A new connection.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) from: SocketAddr,
+    pub(crate) listener: ListenerId,
+}
+
+impl Acceptor {
+    /// Accepts at most `budget` connections for each poll, at least one.
+    pub(crate) fn new(budget: usize) -> Acceptor {
+        Acceptor { listeners: Vec::new(), budget: budget.max(1), turn: 0, pause: None }
+    }
+
+    pub(crate) fn add(&mut self, socket: TcpListener, address: SocketAddr) {
+        self.listeners.push(Listener { socket, address, pending: false });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.listeners.len()
+    }
+
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().map(|listener| listener.address)
+    }
+
+    /// An edge told that peers wait at the listener at `position`.
+    pub(crate) fn mark(&mut self, position: u32) {
+        if let Some(listener) = self.listeners.get_mut(position as usize) {
+            listener.pending = true;
+        }
+    }
+
+    /// When [`accept`](Self::accept) is worth a call; `None` until the next edge.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let pending = self.listeners.iter().any(|listener| listener.pending);
+        pending.then(|| self.pause.map_or(Instant::ZERO, |pause| pause.until))
+    }
+
+    /// A descriptor became free: a pause ends, but the next one will be no shorter than it would have been.
+    pub(crate) fn descriptor_is_free(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.until = Instant::ZERO;
+        }
+    }
+
+    /// Accepts who waits, within the budget, and hands each to `admit`, whose failure is a shortage too.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        stats: &mut SocketStats,
+        mut admit: impl FnMut(Accepted) -> io::Result<()>,
+    ) {
+        if self.due().is_none_or(|at| at > now) {
+            return;
+        }
+        let mut budget = self.budget;
+        let count = self.listeners.len();
+        for position in (0..count).map(|n| (self.turn + n) % count) {
+            while self.listeners[position].pending && budget > 0 {
+                budget -= 1;
+                match self.listeners[position].next(position).and_then(&mut admit) {
+                    Ok(()) => {
+                        stats.accepted += 1;
+                        self.pause = None;
+                    }
+                    Err(error) => match judge(&error) {
+                        Verdict::Empty => {
+                            self.listeners[position].pending = false;
+                            // Accepting takes a descriptor before it looks for a peer, so there is one.
+                            self.pause = None;
+                        }
+                        Verdict::Next => stats.accept_errors += 1,
+                        Verdict::Pause => return self.pause(now, stats),
+                    },
+                }
+            }
+        }
+        // One listener's flood must not keep the others waiting for ever.
+        self.turn = (self.turn + 1) % count;
+    }
+
+    fn pause(&mut self, now: Instant, stats: &mut SocketStats) {
+        stats.accept_errors += 1;
+        if self.pause.is_none() {
+            stats.accept_pauses += 1;
+        }
+        let wait = self.pause.map_or(SHORTEST_PAUSE, |pause| pause.next);
+        self.pause = Some(Pause { until: now + wait, next: (wait * 2).min(LONGEST_PAUSE) });
+    }
+}
+
+impl Listener {
+    fn next(&self, position: usize) -> io::Result<Accepted> {
+        let (stream, from) = self.socket.accept()?;
+        // There are fewer listeners than descriptors, of which there are fewer than 2³¹.
+        Ok(Accepted { stream, from, listener: ListenerId(position as u32) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(acceptor: &mut Acceptor, stats: &mut SocketStats, now: Instant) -> Duration {
+        acceptor.pause(now, stats);
+        acceptor.pause.map_or(Duration::ZERO, |pause| pause.until - now)
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_second_and_count_once() {
+        let (mut acceptor, mut stats) = (Acceptor::new(0), SocketStats::default());
+        let now = Instant::from_nanos(5);
+        let waits: Vec<u128> = (0..9).map(|_| after(&mut acceptor, &mut stats, now).as_millis()).collect();
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert_eq!((stats.accept_errors, stats.accept_pauses), (9, 1));
+
+        acceptor.descriptor_is_free();
+        assert_eq!(acceptor.pause.map(|pause| pause.until), Some(Instant::ZERO), "tried at once");
+        assert_eq!(after(&mut acceptor, &mut stats, now).as_millis(), 1000, "but not more eagerly afterwards");
+    }
+
+    #[test]
+    fn a_peer_that_fails_is_passed_over_and_a_shortage_is_waited_for() -> io::Result<()> {
+        let socket = std::net::TcpListener::bind("[::1]:0")?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let (mut acceptor, mut stats) = (Acceptor::new(10), SocketStats::default());
+        acceptor.add(TcpListener::from_std(socket), address);
+        let _peers = [(); 4].map(|()| std::net::TcpStream::connect(address));
+
+        // What the system would say of the first, the second, and so on.
+        let mut errors = [None, Some(io::ErrorKind::ConnectionAborted), Some(io::ErrorKind::OutOfMemory)].into_iter();
+        let mut admit = |_: Accepted| errors.next().flatten().map_or(Ok(()), |kind| Err(kind.into()));
+        acceptor.mark(0);
+        let now = Instant::from_nanos(1);
+        acceptor.accept(now, &mut stats, &mut admit);
+        assert_eq!((stats.accepted, stats.accept_errors, stats.accept_pauses), (1, 2, 1));
+
+        assert_eq!(acceptor.due(), Some(now + SHORTEST_PAUSE));
+        acceptor.accept(now, &mut stats, &mut admit);
+        assert_eq!(stats.accepted, 1, "not yet");
+        acceptor.accept(now + SHORTEST_PAUSE, &mut stats, &mut admit);
+        assert_eq!((stats.accepted, stats.accept_errors), (2, 2));
+        assert_eq!(acceptor.due(), None, "until the next edge");
+        Ok(())
+    }
+}

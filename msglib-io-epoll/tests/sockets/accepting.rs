@@ -1,0 +1,193 @@
+//! Listeners: which there are, how peers come through them, and what happens without descriptors.
+
+use crate::server::{PATIENCE, Server, TOO_LONG};
+use msglib_io_epoll::{EpollSocketManager, SocketStream, connect};
+use msglib_proto::transport::{Close, ConnectionManager, ListenerId, Readiness};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[test]
+fn several_listeners_are_told_apart() {
+    let mut manager = EpollSocketManager::builder()
+        .listen((Ipv6Addr::LOCALHOST, 0).into())
+        .listen((Ipv4Addr::LOCALHOST, 0).into())
+        .build()
+        .expect("both loopback addresses");
+    let adopted = TcpListener::bind("127.0.0.1:0").expect("127.0.0.1");
+    // It waits since before the manager knew the listener.
+    let early = connect(adopted.local_addr().expect("address"), PATIENCE).expect("connect");
+    assert_eq!(manager.adopt_listener(adopted).expect("adopt"), ListenerId(2));
+
+    let addresses: Vec<SocketAddr> = manager.local_addrs().collect();
+    assert_eq!(manager.local_addr(), addresses.first().copied());
+    assert!(addresses[0].is_ipv6() && addresses[1].is_ipv4() && addresses.len() == 3, "{addresses:?}");
+
+    let mut server = Server::over(manager);
+    let (_, peer) = server.opened();
+    assert_eq!((peer.listener, peer.to_string()), (ListenerId(2), name(&early)));
+    for (n, address) in addresses.into_iter().enumerate() {
+        let client = connect(address, PATIENCE).expect("connect");
+        let (_, peer) = server.opened();
+        assert_eq!((peer.listener, peer.to_string()), (ListenerId(n as u32), name(&client)));
+    }
+    assert_eq!(server.manager.stats().accepted, 4);
+}
+
+fn name(client: &SocketStream) -> String {
+    client.local_addr().expect("address").to_string()
+}
+
+#[test]
+fn the_wildcard_takes_both_families_and_tells_ipv4_peers_as_such() {
+    let manager = EpollSocketManager::bind("[::]:0").expect("[::]");
+    let port = manager.local_addr().expect("a listener").port();
+    let mut server = Server::over(manager);
+    for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))] {
+        let mut client = connect(address, PATIENCE).expect("connect");
+        let (id, peer) = server.opened();
+        assert_eq!(peer.to_string(), name(&client));
+        client.write_all(b"hello").expect("write");
+        assert_eq!(server.read_exactly(id, 5), b"hello");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let server = Server::new();
+    let error = EpollSocketManager::bind(server.address()).expect_err("it is in use");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let expected = format!("cannot listen on {}: address in use; stop the program", server.address());
+    assert!(error.to_string().starts_with(&expected), "{error}");
+
+    let error = EpollSocketManager::builder().listen(server.address()).build().expect_err("it is in use");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[test]
+fn the_first_address_that_works_is_listened_on() {
+    let in_use = Server::new();
+    let free = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    let manager = EpollSocketManager::bind(&[in_use.address(), free][..]).expect("the second works");
+    assert_ne!(manager.local_addr(), Some(in_use.address()));
+
+    // 192.0.2.0/24 is for documents; no machine has it.
+    let error = EpollSocketManager::bind(&[in_use.address(), ([192, 0, 2, 1], 0).into()][..]).expect_err("neither");
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    assert!(error.to_string().contains(&in_use.address().to_string()), "{error}");
+    assert!(error.to_string().contains("192.0.2.1:0: no interface of this machine"), "{error}");
+}
+
+#[test]
+fn a_manager_without_listeners_is_possible() {
+    let mut manager = EpollSocketManager::builder().build().expect("a manager");
+    assert_eq!(manager.local_addr(), None);
+    manager.poll(&mut Vec::new(), Some(Duration::ZERO)).expect("poll");
+}
+
+#[test]
+fn one_poll_accepts_no_more_than_its_budget_and_the_next_goes_on() {
+    let mut server = Server::with(|builder| builder.accepts_per_poll(2).poll_timeout(TOO_LONG));
+    let _clients: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    let start = Instant::now();
+    let accepted = [(); 3].map(|()| opened(&server.poll(None)).len());
+    assert_eq!(accepted, [2, 2, 1], "no edge tells of those who are left over");
+    assert!(start.elapsed() < PATIENCE);
+    assert_eq!(server.manager.stats().open, 5);
+}
+
+#[test]
+fn a_flood_at_one_listener_does_not_keep_another_waiting() {
+    let mut server = Server::with(|builder| builder.listen((Ipv6Addr::LOCALHOST, 0).into()).accepts_per_poll(1));
+    let second = server.manager.local_addrs().nth(1).expect("two listeners");
+    let _flood: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    let _other = connect(second, PATIENCE).expect("connect");
+    let order: Vec<u32> = (0..4).flat_map(|_| opened(&server.poll(None))).map(|listener| listener.0).collect();
+    assert_eq!(order[..2], [0, 1], "{order:?}");
+}
+
+/// The listeners of new connections.
+fn opened(reports: &[Readiness]) -> Vec<ListenerId> {
+    let listener = |report: &Readiness| match report {
+        Readiness::Opened(_, peer) => Some(peer.listener),
+        _ => None,
+    };
+    reports.iter().filter_map(listener).collect()
+}
+
+#[test]
+fn peers_that_leave_before_they_are_accepted_do_no_harm() {
+    let mut server = Server::new();
+    for _ in 0..50 {
+        let client = std::net::TcpStream::connect(server.address()).expect("connect");
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("linger");
+    }
+    let mut client = server.connect();
+    client.write_all(b"alive").expect("write");
+    let expected = name(&client);
+    let id = server.wait_for("the one that stayed", |report| match report {
+        Readiness::Opened(id, peer) if peer.to_string() == expected => Some(*id),
+        _ => None,
+    });
+    assert_eq!(server.read_exactly(id, 5), b"alive");
+}
+
+/// The limit of open files holds for a process, so that this takes one of its own.
+#[test]
+fn without_descriptors_accepting_pauses_and_serving_goes_on() {
+    let output = Command::new("sh")
+        .args(["-c", r#"ulimit -n 40; exec "$0" --ignored --exact accepting::with_forty_descriptors"#])
+        .arg(std::env::current_exe().expect("this program"))
+        .output()
+        .expect("sh");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "without_descriptors_accepting_pauses_and_serving_goes_on runs it, under a low limit of open files"]
+fn with_forty_descriptors() {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("/proc");
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit of open files");
+    assert_eq!(limit.split_whitespace().nth(3), Some("40"), "to be run under `ulimit -n 40`");
+
+    // A retry must come from the timer, not from the manager's own time-out.
+    let mut server = Server::with(|builder| builder.poll_timeout(TOO_LONG));
+    let (mut witness, id) = server.pair();
+    let mut clients = clients_to_the_limit(&server);
+    assert!(clients.len() > 10, "{} clients", clients.len());
+
+    let start = Instant::now();
+    let mut polls = 0;
+    while server.manager.stats().accept_errors < 4 {
+        assert_eq!(server.poll(None), []);
+        polls += 1;
+        assert!(polls < 12, "{polls} polls: it spins");
+    }
+    let backoff = Duration::from_millis(10 + 20 + 40);
+    assert!((backoff..PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(server.manager.stats().accept_pauses, 1);
+
+    witness.write_all(b"still served").expect("write");
+    assert_eq!(server.read_exactly(id, 12), b"still served");
+    server.manager.write(id, &[IoSlice::new(b"of course")]).expect("write");
+    witness.read_exact(&mut [0; 9]).expect("read");
+
+    // Descriptors become free elsewhere: the timer finds them.
+    drop(clients.split_off(clients.len() - 3));
+    let (first, _) = server.opened();
+
+    // One becomes free by closing here: it is used at once, whatever the timer says.
+    clients.extend(clients_to_the_limit(&server));
+    let errors = server.manager.stats().accept_errors;
+    server.run_until("it is out of descriptors again", |manager| manager.stats().accept_errors > errors);
+    assert_eq!(server.manager.stats().accept_pauses, 2);
+    server.manager.close(first, Close::Abort);
+    let reports = server.poll(Some(Duration::ZERO));
+    assert!(!opened(&reports).is_empty(), "{reports:?}");
+}
+
+fn clients_to_the_limit(server: &Server) -> Vec<SocketStream> {
+    std::iter::from_fn(|| connect(server.address(), PATIENCE).ok()).collect()
+}
