@@ -1,1 +1,19 @@
+//! Tests for the broker that you wrote.
+//!
+//! - [`Harness`]: your handler and its clients in memory, on one thread; a test decides who moves when.
+//! - [`Tap`]: records what passes through any handler.
+//! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
+//! - [`conformance`]: does a backend keep the contract? One test for each case of each rule.
+//! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
+
+pub mod conformance;
+mod harness;
+mod tap;
+mod transcript;
+mod transform;
+
+pub use harness::{Harness, HarnessBroker, HarnessConfig};
+pub use tap::Tap;
+pub use transcript::{Transcript, TranscriptLog};
+pub use transform::{MAX_RECORD, Transform, TransformStream};

@@ -1,0 +1,88 @@
+//! The example programs as separate processes: a broker, a publisher, a consumer.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// The examples lie beside the tests; `cargo test` builds both.
+fn example(name: &str) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let path: PathBuf = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing; `cargo build --examples` makes it", path.display());
+    Command::new(path)
+}
+
+struct BrokerProcess {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl BrokerProcess {
+    fn start() -> BrokerProcess {
+        let mut child = example("broker")
+            .args(["--listen", "[::1]:0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap();
+        let address = first.strip_prefix("listening on ").expect("the first line").trim().to_owned();
+        BrokerProcess { child, out, address }
+    }
+
+    fn run(&self, name: &str, options: &[&str]) -> Output {
+        example(name).args(["--connect", &self.address]).args(options).output().unwrap()
+    }
+
+    /// Closes its standard input, and returns what it printed then.
+    fn end(mut self) -> String {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        rest
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn publish_and_consume_over_a_broker_in_another_process() {
+    let broker = BrokerProcess::start();
+    let published = broker.run("publish", &["--queue", "jobs", "--message", "Hello, world!", "--count", "2000"]);
+    assert!(published.status.success(), "{}", text(&published.stderr));
+    assert_eq!(text(&published.stdout), "published 2000 to jobs\n");
+    let consumed = broker.run("consume", &["--queue", "jobs", "--count", "1999"]);
+    assert!(consumed.status.success(), "{}", text(&consumed.stderr));
+    assert_eq!(text(&consumed.stdout), "Hello, world!\n".repeat(1999));
+    let counters = broker.end();
+    assert!(counters.contains("queue jobs: accepted 2000, acked 1999, refused 0, left 1"), "{counters}");
+}
+
+#[test]
+fn the_programs_say_what_is_wrong_and_fail() {
+    let broker = BrokerProcess::start();
+    let busy = example("broker").args(["--listen", &broker.address]).stdin(Stdio::null()).output().unwrap();
+    assert!(!busy.status.success());
+    assert!(text(&busy.stderr).contains(&broker.address), "{}", text(&busy.stderr));
+
+    let nothing = broker.run("consume", &["--queue", "empty", "--count", "1", "--timeout", "0.01"]);
+    assert!(!nothing.status.success());
+    assert!(text(&nothing.stderr).contains("nothing came from"), "{}", text(&nothing.stderr));
+
+    let unknown = broker.run("publish", &["--speed", "9"]);
+    assert!(!unknown.status.success());
+    assert!(text(&unknown.stderr).contains("--speed"), "{}", text(&unknown.stderr));
+    broker.end();
+}
