@@ -1,6 +1,7 @@
 //! A broker of work queues as a program: `cargo run --example broker -- --listen '[::1]:7777'`.
 //!
 //! It serves until its standard input closes or it is terminated; then it says goodbye to its clients and prints what it did.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 use lexopt::prelude::*;
 use msglib_broker::{Broker, ConnectionHandler, QueueConfig, StockConfig};

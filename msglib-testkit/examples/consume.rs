@@ -1,4 +1,5 @@
 //! Consumes from a queue: `cargo run --example consume -- --connect '[::1]:7777' --queue jobs`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 use lexopt::prelude::*;
 use msglib_client::{ChannelName, Connection, subscribe_with_prefetch};

@@ -1,6 +1,7 @@
 //! One message goes from a publisher through *your* broker to a consumer: first in memory, then over a socket.
 //!
 //! `cargo run --release --example hello`
+#![allow(clippy::print_stdout, reason = "it is a program")]
 
 use msglib_broker::{Broker, ConnectionHandler};
 use msglib_client::{Connection, blocking_pull_subscribe_to_queue, publish_to_q};

@@ -1,6 +1,7 @@
 //! A broker of one's own, from nothing but [`Handler`]: each message goes to the consumer with the fewest unacknowledged ones.
 //!
 //! Run it with `cargo run --example own_broker`; it plays a small scene in memory and tells what happens.
+#![allow(clippy::print_stdout, reason = "it is a program")]
 
 use bytes::Bytes;
 use msglib_broker::{ConnectionId, Context, Event, Frame, Handler, LinkNumber, Reject};

@@ -1,4 +1,5 @@
 //! Publishes to a queue: `cargo run --example publish -- --connect '[::1]:7777' --queue jobs --message 'Hello, world!'`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 use lexopt::prelude::*;
 use msglib_client::{ChannelName, Connection};

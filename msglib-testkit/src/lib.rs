@@ -3,7 +3,7 @@
 //! - [`Harness`]: your handler and its clients in memory, on one thread; a test decides who moves when.
 //! - [`Tap`]: records what passes through any handler.
 //! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
-//! - [`conformance`]: does a backend keep the contract? One test for each case of each rule.
+//! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
 

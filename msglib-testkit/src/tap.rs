@@ -72,4 +72,3 @@ impl<D: Dialect, H: Handler<D>> Handler<D> for Tap<H> {
         self.inner.end_of_step(cx);
     }
 }
-

@@ -81,6 +81,7 @@ catches! {
     a_drain_that_never_begins: IgnoresDrains by t08_a_drain_of_nothing_ends as T8;
     a_drain_that_never_gives_up: EndlessDrain by t08_a_drain_gives_up_at_its_deadline as T8;
     a_drain_that_gives_up_at_once: DrainAborts by t08_a_drain_gives_up_at_its_deadline as T8;
+    a_wait_beyond_the_deadline: WaitsUnwakeable by t08_a_deadline_ends_a_wait as T8;
     an_abort_that_drains: AbortDrains by t08_an_abort_ends_at_once as T8;
     an_abort_that_comes_too_late: FirstCloseWins by t08_an_abort_overrides_a_drain as T8;
     chatter_after_the_end: ReportsClosed by t08_nothing_is_reported_after_close as T8;

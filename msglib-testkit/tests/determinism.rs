@@ -1,4 +1,5 @@
 //! One seed, twice: every byte is the same.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use msglib_broker::{Broker, ConnectionHandler, Context, Event, Frame, Handler, Reject};
 use msglib_client::{Connection, subscribe_with_prefetch};
@@ -77,8 +78,7 @@ fn run(seed: u128) -> Vec<u8> {
     let manager =
         EveryByte { inner: InMemoryConnectionManager::new(&transport, "broker").unwrap(), seen: Arc::clone(&seen) };
     let mut broker = Broker::new(Dice(ConnectionHandler::new()), manager);
-    let clients: Vec<Connection> =
-        (0..20).map(|_| Connection::new(transport.connect("broker").unwrap())).collect();
+    let clients: Vec<Connection> = (0..20).map(|_| Connection::new(transport.connect("broker").unwrap())).collect();
     let mut subscriptions = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         let queue = format!("queue {}", index % 7);

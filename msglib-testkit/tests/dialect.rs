@@ -1,6 +1,7 @@
 //! A wire format of one's own: lines of text, on the stock queue's parts. The same broker, loop and transports.
 //!
 //! `PUT some text` adds a message, `GET` waits for one and gets `MSG some text`; it is done with when the next `GET` comes.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
 use msglib_broker::{
@@ -137,10 +138,8 @@ impl World {
     fn new() -> World {
         let transport = Transport::new();
         let manager = InMemoryConnectionManager::new(&transport, "lines").unwrap();
-        let handler = OneQueue {
-            queue: Queue::new(QueueConfig::default().with_max_messages(2)),
-            consumers: BTreeMap::new(),
-        };
+        let handler =
+            OneQueue { queue: Queue::new(QueueConfig::default().with_max_messages(2)), consumers: BTreeMap::new() };
         let broker = Broker::with_config(handler, manager, Lines, msglib_broker::BrokerConfig::default());
         World { transport, broker }
     }

@@ -1,4 +1,5 @@
 //! What goes wrong gives a clear error to whom it concerns, and everyone else goes on.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use msglib_broker::{Broker, ConnectionHandler};
 use msglib_client::{ChannelKind, Connection, ErrorCode, Subscription, blocking_pull_subscribe_to_queue, publish_to_q};

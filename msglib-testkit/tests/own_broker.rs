@@ -1,6 +1,6 @@
 //! A broker of one's own in thirty lines, and a tap around it.
 
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_attributes)]
 #[path = "../examples/own_broker.rs"]
 mod example;
 

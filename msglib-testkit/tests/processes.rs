@@ -1,4 +1,5 @@
 //! The example programs as separate processes: a broker, a publisher, a consumer.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;

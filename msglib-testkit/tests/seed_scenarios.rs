@@ -91,7 +91,5 @@ fn publish_one_read_one_sockets() {
     assert_eq!(msg.payload(), b"Hello, world!");
     msg.ack().unwrap();
 
-    broker
-        .run_until(|broker| broker.handler().queue(QueueId::Greetings).unwrap().ledger.acked == 1)
-        .unwrap();
+    broker.run_until(|broker| broker.handler().queue(QueueId::Greetings).unwrap().ledger.acked == 1).unwrap();
 }

@@ -1,4 +1,5 @@
 //! One handler, two transports, the same assertions.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use msglib_broker::{Broker, ConnectionHandler, ConnectionManager};
 use msglib_client::{Connection, Error, blocking_pull_subscribe_to_queue, publish_to_q};
@@ -49,9 +50,7 @@ fn scenario<M: ConnectionManager>(handler: &mut ConnectionHandler, manager: M, c
     };
     assert_eq!((again.payload(), again.count()), (&b"one"[..], 2), "its count is raised");
     again.ack().unwrap();
-    broker
-        .run_until(|broker| broker.handler().queue("jobs").is_some_and(|queue| queue.ledger.acked >= 2))
-        .unwrap();
+    broker.run_until(|broker| broker.handler().queue("jobs").is_some_and(|queue| queue.ledger.acked >= 2)).unwrap();
     assert!(broker.handler().queue("jobs").unwrap().ledger.is_balanced());
 }
 

@@ -211,7 +211,7 @@ class Publishing(WithBroker):
             with self.assertRaises(Refused):
                 publish_to_q(connection, 2, b"x")
 
-    def test_a_message_that_was_refused_is_not_counted_again_when_its_link_ends(self) -> None:
+    def test_only_refusals_are_counted_when_a_link_ends(self) -> None:
         with self.connect() as connection:
             for _ in range(3):
                 publish_to_q(connection, 1, b"x")

@@ -189,9 +189,8 @@ class Ends(WithBroker):
 
     def test_a_broker_that_says_nothing_for_too_long(self) -> None:
         with connect(self.broker.host, self.broker.port, idle_seconds=0.02) as connection:
-            sub = connection.subscribe(1)
             with self.assertRaises(ConnectionLost) as caught:
-                next(sub)
+                next(connection.subscribe(1))
             self.assertEqual(caught.exception.code, Code.IDLE_TIMEOUT)
             self.broker.wait_until(lambda: self.broker.count(FrameType.ERROR) == 1)
 

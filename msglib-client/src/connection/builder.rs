@@ -100,7 +100,6 @@ impl Builder {
     {
         let state = State::new(Session::new(&self.config)?);
         let shared = Shared::new(state, Box::new(reader), Box::new(writer), self.non_blocking);
-        shared.flush_if_due();
         // The broker gives a client that does not greet it little time.
         shared.flush_if_due();
         Ok(Connection { shared: Arc::new(shared) })

@@ -138,31 +138,26 @@ impl State {
         Poll::Pending
     }
 
-    /// The subscription is dropped: what was not taken goes back. While deliveries that were taken are held, their link
-    /// stays, so that they can be settled.
+    /// The subscription is dropped. While deliveries that were taken are held, its link stays, so that they can be settled;
+    /// what was not taken goes back with its end, and not before: given back alone it would come again, as far as the
+    /// credit goes, with its count raised each time.
     pub(super) fn abandon(&mut self, id: ConsumerId) {
         let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
         consumer.abandoned = true;
-        let inbox = core::mem::take(&mut consumer.inbox);
+        consumer.inbox = VecDeque::new();
         if consumer.held == 0 || consumer.is_over() {
             return self.forget(id);
         }
         let link = consumer.link;
         self.session.flush_acks(link);
-        for arrived in inbox {
-            self.give_back(link, arrived.tag);
-        }
     }
 
     /// A delivery came.
     pub(super) fn deliver(&mut self, id: ConsumerId, tag: u64, count: u32, payload: Bytes) {
-        let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
-        match consumer.abandoned {
-            false => consumer.inbox.push_back(Arrived { tag, count, payload }),
-            true => {
-                let link = consumer.link;
-                self.give_back(link, tag);
-            }
+        if let Some(consumer) = self.consumers.open.get_mut(&id)
+            && !consumer.abandoned
+        {
+            consumer.inbox.push_back(Arrived { tag, count, payload });
         }
     }
 
@@ -182,11 +177,6 @@ impl State {
         {
             self.abandon_link(consumer.link);
         }
-    }
-
-    fn give_back(&mut self, link: LinkNumber, tag: u64) {
-        // If the link cannot be written to any more, its end gives everything back.
-        let _ = self.session.refuse(link, tag..=tag, Verdict::Again);
     }
 
     /// Allows more deliveries once half of the prefetch is used up; what was allowed and has not come counts, so to ask

@@ -23,7 +23,7 @@ impl Delivery {
         Delivery { payload, count, settler }
     }
 
-    /// The message. [`Bytes`] is cheap to clone, and dereferences to `[u8]`.
+    /// The message. To keep it without a copy there is [`into_parts`](Delivery::into_parts).
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }

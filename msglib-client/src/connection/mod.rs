@@ -30,8 +30,8 @@ use std::sync::Arc;
 /// A connection to a broker; a cheap handle that can be cloned, sent and shared.
 ///
 /// It is made over a stream that exists: it opens no socket, starts no thread and reads no clock. Nothing is written or
-/// read but within its making and the calls made on it, so how long a call waits is up to the stream: for ever, up to its time-out, or
-/// not at all.
+/// read but when it is made and within the calls made on it, so how long a call waits is up to the stream: for ever, up to
+/// its time-out, or not at all.
 ///
 /// # Every call can be made again
 ///

@@ -50,8 +50,9 @@ pub fn subscribe_with_prefetch<'n>(
 
 /// A consumer's link to a channel.
 ///
-/// Dropped, it is closed as far as that goes without waiting for the broker, and what was not taken goes back to the channel.
-/// Deliveries that were taken can still be settled: the link stays until the last of them is settled or dropped.
+/// Dropped, it is closed as far as that goes without waiting for the broker, and what was not settled goes back to the channel.
+/// Deliveries that were taken can still be settled: the link stays until the last of them is settled or dropped, and what
+/// was not taken stays with it until then.
 pub struct Subscription {
     connection: Connection,
     id: ConsumerId,

@@ -145,7 +145,9 @@ impl SendQueue {
 
     /// A copy of all that waits.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.segments().flatten().copied().collect()
+        let mut all = Vec::with_capacity(self.len);
+        self.segments().for_each(|segment| all.extend_from_slice(segment));
+        all
     }
 
     /// Bytes of memory held on the heap for copies; shared blocks are not counted.

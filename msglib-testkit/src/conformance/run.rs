@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 
 /// A safety net: a case takes milliseconds, some seconds when it fails.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a case returns when it does not panic.
 pub type Outcome = Result<(), Skipped>;
@@ -38,7 +38,7 @@ impl fmt::Display for Skipped {
 ///
 /// # Panics
 ///
-/// When the case fails, or does not come back within a minute.
+/// When the case fails, or does not come back within half a minute.
 pub fn run<F: Fixture + 'static>(name: &'static str, case: fn(&mut F) -> Outcome) {
     if !F::has_threads() {
         return run_here(name, case);

@@ -152,6 +152,13 @@ fn accept(manager: &mut impl ConnectionManager) -> ConnectionId {
     ready[0].id()
 }
 
+/// What one poll reports.
+fn reports(manager: &mut impl ConnectionManager) -> Vec<Readiness> {
+    let mut ready = Vec::new();
+    manager.poll(&mut ready, None).unwrap();
+    ready
+}
+
 /// Reads what is reported, to the end or an error.
 fn read_reported(manager: &mut impl ConnectionManager, id: ConnectionId) -> (Vec<u8>, io::Result<()>) {
     let mut received = Vec::new();
@@ -309,27 +316,47 @@ fn plaintext_that_was_left_is_reported_anew() {
     }
 }
 
-/// The manager below has told of its end, so the decorator must go on doing so (T5), until it is read.
+/// The manager below has told of its end, so the decorator must go on doing so (T5), until it is read or closed.
 #[test]
 fn an_end_that_is_known_here_alone_is_reported_until_it_is_read() {
-    let transport = Transport::new();
+    for closed in [false, true] {
+        let transport = Transport::new();
+        let inner = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+        let mut manager = Transform::new(inner, KEY);
+        let mut client = TransformStream::new(transport.connect("broker").unwrap(), KEY);
+        // With its header exactly what is read from below at once, so that the end is looked for as well.
+        let last_words = [3; MAX_RECORD - RECORD_HEADER];
+        client.write_all(&last_words).unwrap();
+        drop(client);
+        let id = accept(&mut manager);
+        assert_eq!(manager.read(id, &mut [0; MAX_RECORD]).unwrap(), last_words.len());
+        for _ in 0..3 {
+            assert_eq!(reports(&mut manager), [Readiness::Readable(id)]);
+        }
+        if closed {
+            manager.close(id, Close::Abort);
+        } else {
+            assert_eq!(manager.read(id, &mut [0; 100]).unwrap(), 0);
+        }
+        assert_eq!(reports(&mut manager), []);
+    }
+}
+
+/// Who has asked and only waits for the answer sends the rest of the question with it.
+#[test]
+fn a_client_that_only_reads_sends_what_is_left() {
+    let transport = Transport::builder().pipe_capacity(10).build();
     let inner = InMemoryConnectionManager::new(&transport, "broker").unwrap();
     let mut manager = Transform::new(inner, KEY);
     let mut client = TransformStream::new(transport.connect("broker").unwrap(), KEY);
-    client.write_all(b"last words").unwrap();
-    drop(client);
     let id = accept(&mut manager);
-    assert_eq!(manager.read(id, &mut [0; 100]).unwrap(), 10);
-    let reports = |manager: &mut Transform<_>| {
-        let mut ready = Vec::new();
-        manager.poll(&mut ready, None).unwrap();
-        ready
-    };
-    for _ in 0..3 {
-        assert!(reports(&mut manager).contains(&Readiness::Readable(id)));
+    assert_eq!(client.write(&[8; 100]).unwrap(), 100);
+    let mut received = 0;
+    for _ in 0..20 {
+        received += manager.read(id, &mut [0; 200]).unwrap_or(0);
+        assert_eq!(client.read(&mut [0; 10]).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
-    assert_eq!(manager.read(id, &mut [0; 100]).unwrap(), 0);
-    assert_eq!(reports(&mut manager), [], "told");
+    assert_eq!(received, 100);
 }
 
 #[test]

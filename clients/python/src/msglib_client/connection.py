@@ -54,7 +54,8 @@ class Connection:
     def refused_count(self) -> int:
         """How many messages the broker did not take although nobody waited for a confirm.
 
-        A message that the broker had not answered when it ended the link counts as well.
+        If it refuses a queue, all that was published there until then counts. What was under way without a confirm when
+        the broker ended an open link, or the connection ended, may be lost and is not counted.
         """
         return self._driver.refused_count
 

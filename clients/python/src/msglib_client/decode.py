@@ -327,7 +327,8 @@ _SHAPES: Dict[int, _Shape] = {
         _shape(FrameType.ERROR, False, 10, MAX_TEXT, _read_error),
         _shape(FrameType.PING, False, 8, 0, lambda b: Ping(b.number(8))),
         _shape(FrameType.PONG, False, 8, 0, lambda b: Pong(b.number(8))),
-        _shape(FrameType.OPEN, True, 4, MAX_NAME + MAX_ARGUMENTS, _read_open, flags=3),
+        # A name has at least one byte.
+        _shape(FrameType.OPEN, True, 5, MAX_NAME - 1 + MAX_ARGUMENTS, _read_open, flags=3),
         _shape(FrameType.OPENED, True, 0, 0, lambda b: Opened(b.link)),
         _shape(FrameType.CLOSE, True, 0, 0, lambda b: Close(b.link)),
         _shape(FrameType.CLOSED, True, 2, MAX_TEXT, lambda b: Closed(b.link, Code(b.number(2)), b.text(b.left))),

@@ -28,7 +28,6 @@ class Publisher(LinkUser):
         self._driver = driver
         self._link = link
         self._confirmed_upto = 0
-        self._answered_upto = 0
         self._awaited: Set[int] = set()
         self._refusals: Dict[int, Tuple[Code, str]] = {}
 
@@ -85,17 +84,14 @@ class Publisher(LinkUser):
         """Keeps the outcomes that somebody waits for, and counts the refusals that nobody does."""
         if isinstance(event, events.PublishesConfirmed):
             self._confirmed_upto = max(self._confirmed_upto, event.upto)
-            self._answered_upto = max(self._answered_upto, event.upto)
         elif isinstance(event, events.PublishesRefused):
             awaited = [number for number in self._awaited if event.first <= number <= event.last]
             for number in awaited:
                 self._refusals[number] = event.code, event.text
-            self._answered_upto = max(self._answered_upto, event.last)
             self._count(event.last - event.first + 1 - len(awaited), event.code, event.text)
-        elif isinstance(event, events.LinkEnded) and event.code is not Code.NONE:
-            # What the broker had not answered before its CLOSED had no effect (§5.4).
-            awaited = [number for number in self._awaited if number > self._answered_upto]
-            self._count(self._link.next_number - 1 - self._answered_upto - len(awaited), event.code, event.text)
+        elif isinstance(event, events.LinkEnded) and isinstance(self._link.error, Refused):
+            # The OPEN was refused: nothing that was sent behind it had an effect (§5.2).
+            self._count(self._link.next_number - 1 - len(self._awaited), event.code, event.text)
 
     def _until(self, timeout_seconds: Optional[float]) -> Deadline:
         return Deadline.after(self.timeout_seconds if timeout_seconds is None else timeout_seconds)

@@ -113,6 +113,27 @@ pub fn t08_a_drain_gives_up_at_its_deadline<F: Fixture>(fixture: &mut F) -> Outc
     Ok(())
 }
 
+/// The deadline of a drain comes while a poll waits for something else.
+pub fn t08_a_deadline_ends_a_wait<F: Fixture>(fixture: &mut F) -> Outcome {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    let mut trial = Trial::new(fixture, Rule::T8);
+    let link = trial.open();
+    trial.fill(link.id)?;
+    let start = trial.now();
+    trial.drain(link.id, DEADLINE);
+    // What can be done at once, so that nothing but the deadline is left to wait for.
+    trial.rounds(5);
+    trial.poll(Some(Duration::from_secs(5)));
+    // A poll may return early, and some never wait.
+    let left = start + 2 * DEADLINE - trial.now();
+    trial.wait(left);
+    trial.peer_is_cut_off(link.peer);
+    let passed = trial.now() - start;
+    let limit = Duration::from_secs(3);
+    trial.check(passed < limit, format_args!("the end of the drain after {DEADLINE:?}"), format_args!("{passed:?}"));
+    Ok(())
+}
+
 /// An abort needs no deadline and no reader.
 pub fn t08_an_abort_ends_at_once<F: Fixture>(fixture: &mut F) -> Outcome {
     let mut trial = Trial::new(fixture, Rule::T8);

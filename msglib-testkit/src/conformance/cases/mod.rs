@@ -61,6 +61,7 @@ macro_rules! __conformance_cases {
             t08_a_drain_lets_the_peer_finish_sending
             t08_a_drain_after_the_peers_half_close_delivers
             t08_a_drain_gives_up_at_its_deadline
+            t08_a_deadline_ends_a_wait
             t08_a_second_drain_loses_nothing
             t08_an_abort_ends_at_once
             t08_an_abort_overrides_a_drain
