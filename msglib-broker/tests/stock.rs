@@ -152,6 +152,15 @@ fn a_closed_link_gives_back_and_its_outcomes_come_first() {
 }
 
 #[test]
+fn before_a_link_ends_all_that_was_accepted_is_confirmed_asked_for_or_not() {
+    let mut bench = bench();
+    let client = bench.greeted();
+    let quiet = Frame::Publish { link: 1, number: 1, confirm: false, payload: Payload::from("a") };
+    bench.send(client, &[open(1, true, false), quiet, Frame::Close { link: 1 }]);
+    assert_eq!(bench.names(client), ["Opened", "Confirmed", "Closed"]);
+}
+
+#[test]
 fn goodbye_is_answered_after_the_outcomes_and_the_connection_closed() {
     let mut bench = bench();
     let client = bench.greeted();

@@ -114,6 +114,12 @@ impl Publisher {
         }
     }
 
+    /// Before the link ends, all that was accepted is confirmed, asked for or not (PROTOCOL §5.4).
+    pub(super) fn send_last_outcomes(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber) {
+        self.wanted = self.last;
+        self.send_outcomes(cx, id, link);
+    }
+
     /// REFUSED before the CONFIRMED that covers it (PROTOCOL §7.3).
     pub(super) fn send_outcomes(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber) {
         for Refusals { first, last, why } in self.refusals.drain(..) {

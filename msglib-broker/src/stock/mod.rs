@@ -149,7 +149,7 @@ impl ConnectionHandler {
         let Some(client) = Client::find(&mut self.clients, from) else { return };
         let Some(mut link) = client.remove(number) else { return };
         if let Some(publisher) = &mut link.publisher {
-            publisher.send_outcomes(cx, from, number);
+            publisher.send_last_outcomes(cx, from, number);
         }
         self.leave(&link);
     }
@@ -262,7 +262,7 @@ impl ConnectionHandler {
         let Some(client) = Client::find(&mut self.clients, id) else { return };
         let Some(mut link) = client.remove(number) else { return };
         if let Some(publisher) = &mut link.publisher {
-            publisher.send_outcomes(cx, id, number);
+            publisher.send_last_outcomes(cx, id, number);
         }
         let code = match error {
             SendError::TooLarge { .. } => ErrorCode::CONSUMER_TOO_SMALL,
