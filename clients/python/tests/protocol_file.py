@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -29,7 +30,9 @@ def section(number: str) -> str:
 
 def table(number: str) -> List[List[str]]:
     """The rows of the first table in a section, its heading first, without the line under that."""
-    lines = [line for line in section(number).split("\n") if line.startswith("|")]
+    lines = section(number).split("\n")
+    lines = list(itertools.dropwhile(lambda line: not line.startswith("|"), lines))
+    lines = list(itertools.takewhile(lambda line: line.startswith("|"), lines))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return rows[:1] + rows[2:]
 
