@@ -17,3 +17,8 @@ pub use harness::{Harness, HarnessBroker, HarnessConfig};
 pub use tap::Tap;
 pub use transcript::{Transcript, TranscriptLog};
 pub use transform::{MAX_RECORD, Transform, TransformStream};
+
+/// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
