@@ -19,7 +19,10 @@ fn document() -> String {
 /// The numbers of all headings.
 fn sections(document: &str) -> BTreeSet<String> {
     let headings = document.lines().filter_map(|line| line.strip_prefix("## ").or(line.strip_prefix("### ")));
-    headings.filter_map(|heading| heading.split([' ', '.']).next()?.parse::<u32>().ok().map(|_| heading)).map(number).collect()
+    headings
+        .filter_map(|heading| heading.split([' ', '.']).next()?.parse::<u32>().ok().map(|_| heading))
+        .map(number)
+        .collect()
 }
 
 /// The number at the front of a heading or behind a `§`: `2.3` of `2.3 Type`, `2` of `2. Frames`.
@@ -37,10 +40,20 @@ fn section<'d>(document: &'d str, which: &str) -> &'d str {
     &body[..body.find("\n## ").into_iter().chain(body.find("\n### ")).min().unwrap_or(body.len())]
 }
 
-/// The cells of the rows of a section's table, without its head.
+/// The cells of the rows of a section's first table, without its head.
 fn table(text: &str) -> Vec<Vec<&str>> {
-    let rows = text.lines().filter(|line| line.starts_with('|')).skip(2);
-    rows.map(|row| row.trim().trim_matches('|').split('|').map(str::trim).collect()).collect()
+    tables(text).into_iter().next().unwrap_or_default()
+}
+
+/// All tables of a section, without their heads.
+fn tables(text: &str) -> Vec<Vec<Vec<&str>>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let blocks = lines.split(|line| !line.starts_with('|')).filter(|block| block.len() > 2);
+    blocks.map(|block| block[2..].iter().map(|row| cells(row)).collect()).collect()
+}
+
+fn cells(row: &str) -> Vec<&str> {
+    row.trim().trim_matches('|').split('|').map(str::trim).collect()
 }
 
 fn hex_number(cell: &str) -> u16 {
@@ -102,26 +115,21 @@ fn every_section_that_the_document_cites_exists() {
     }
 }
 
+/// PROTOCOL §9 names the section of each code's rule, and the code that raises it names the same.
 #[test]
-fn every_violation_names_a_section_that_has_its_code() {
+fn every_violation_names_the_section_that_the_table_of_codes_names() {
     let document = document();
     let sections = sections(&document);
+    let rows = table(section(&document, "9"));
     for violation in violations() {
         let (section, code) = (violation.section(), violation.code());
         assert!(sections.contains(section), "{violation:?} is of §{section}, which there is not");
-        // Where the rule is in a table, or its code is said once for a list, the code is named nearby at least.
-        let chapter = section.split('.').next().unwrap_or(section);
-        let whole = chapters(&document, chapter);
-        let name = code.name().unwrap_or("a code without a name");
-        assert!(whole.contains(&format!("`{name}`")), "§{chapter} does not name {name}, for {violation:?}");
+        let row = rows.iter().find(|row| Some(row[1]) == code.name()).unwrap_or_else(|| panic!("no row for {code}"));
+        assert!(
+            cited(row[4], "").iter().any(|cited| cited == section),
+            "{violation:?} is of §{section}, not so {row:?}"
+        );
     }
-}
-
-/// A chapter with its sections.
-fn chapters<'d>(document: &'d str, chapter: &str) -> &'d str {
-    let start = document.find(&format!("\n## {chapter}. ")).unwrap_or_else(|| panic!("no chapter {chapter}"));
-    let body = &document[start + 1..];
-    &body[..body.find("\n## ").unwrap_or(body.len())]
 }
 
 /// One of each kind. The `match` does not compile when a kind is added that is not listed here.
@@ -146,8 +154,10 @@ fn violations() -> Vec<Violation> {
     ];
     let kinds: BTreeSet<String> = all.iter().map(|violation| kind_of(&format!("{violation:?}"))).collect();
     let source = std::fs::read_to_string(root().join("msglib-proto/src/wire/violation.rs")).expect("its source");
-    let body = source.split_once("pub enum Violation {").and_then(|(_, rest)| rest.split_once("\n}\n")).expect("the enum").0;
-    let declared = body.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(char::is_uppercase));
+    let body =
+        source.split_once("pub enum Violation {").and_then(|(_, rest)| rest.split_once("\n}\n")).expect("the enum").0;
+    let declared =
+        body.lines().filter_map(|line| line.strip_prefix("    ")).filter(|line| line.starts_with(char::is_uppercase));
     assert_eq!(declared.map(kind_of).collect::<BTreeSet<_>>(), kinds, "a kind of violation is not in this list");
     all
 }
@@ -182,6 +192,30 @@ fn the_table_of_frames_is_the_frame_types() {
             list => list.split(", ").map(|flag| number_in(flag)).sum(),
         };
         assert_eq!(bits, frame.flags(), "{frame}");
+    }
+}
+
+/// PROTOCOL §3, its second table.
+#[test]
+fn the_table_of_lengths_is_that_of_the_frame_types() {
+    let document = document();
+    let tables = tables(section(&document, "3"));
+    let mut listed = BTreeMap::new();
+    for row in &tables[1] {
+        for three in row.chunks(3) {
+            let [names, least, greatest] = three[..] else { panic!("{row:?}") };
+            listed.extend(names.split(", ").map(|name| (name, (least, greatest))));
+        }
+    }
+    assert_eq!(listed.len(), FrameType::ALL.len());
+    for frame in FrameType::ALL {
+        let (least, greatest) = listed.get(frame.name()).unwrap_or_else(|| panic!("no length of {frame}"));
+        let fixed = HEADER + frame.min_body();
+        assert_eq!(quantity(least), u64::from(fixed), "{frame}");
+        match frame.max_variable() {
+            Some(variable) => assert_eq!(quantity(greatest), u64::from(fixed + variable), "{frame}"),
+            None => assert_eq!(*greatest, format!("{fixed} + P"), "{frame}"),
+        }
     }
 }
 
@@ -332,7 +366,8 @@ fn the_conversation_is_made_of_the_frames_that_it_names() {
         let name = name.split(':').next().unwrap_or(name);
         let decoder = decoders.get_mut(side).unwrap_or_else(|| panic!("neither client nor broker: {headline}"));
         let mut input = &bytes[..];
-        let frame = decoder.decode(&mut input).expect("a valid frame").unwrap_or_else(|| panic!("too short: {headline}"));
+        let frame =
+            decoder.decode(&mut input).expect("a valid frame").unwrap_or_else(|| panic!("too short: {headline}"));
         assert_eq!(frame.frame_type().name(), name, "{headline}");
         assert!(input.is_empty(), "more than a frame: {headline}");
         let role = if side == "C" { Role::Client } else { Role::Broker };

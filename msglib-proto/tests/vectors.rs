@@ -79,7 +79,8 @@ fn the_vectors_cover_every_frame_and_every_code_of_the_codec() {
     let codec =
         [ErrorCode::FRAME_LENGTH, ErrorCode::FRAME_TOO_LARGE, ErrorCode::UNKNOWN_TYPE, ErrorCode::RESERVED_FLAG];
     for code in codec.into_iter().chain([ErrorCode::BAD_FIELD, ErrorCode::BAD_MAGIC]) {
-        let has_it = |vector: &&Vector| matches!(&vector.end, End::Error { code: name, .. } if Some(&**name) == code.name());
+        let has_it =
+            |vector: &&Vector| matches!(&vector.end, End::Error { code: name, .. } if Some(&**name) == code.name());
         assert!(vectors.iter().any(|vector| has_it(&vector)), "no vector with {code}");
     }
 }

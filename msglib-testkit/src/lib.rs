@@ -4,11 +4,13 @@
 //! - [`Tap`]: records what passes through any handler.
 //! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
+//! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 mod harness;
+pub mod strategies;
 mod tap;
 mod transcript;
 mod transform;

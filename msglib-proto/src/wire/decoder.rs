@@ -68,6 +68,7 @@ impl Decoder {
     /// # Errors
     ///
     /// The rule that the peer broke and the offset in its stream, the same however the stream was cut. Terminal.
+    #[inline]
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -154,6 +155,7 @@ impl Decoder {
         *input = rest;
     }
 
+    #[inline]
     fn finish<'a>(
         &mut self,
         header: Header,

@@ -38,6 +38,7 @@ pub enum EncodeError {
 /// # Errors
 ///
 /// [`EncodeError`] when no encoding exists; nothing is written then.
+#[inline]
 pub fn encode(frame: &Frame<'_>, out: &mut SendQueue) -> Result<(), EncodeError> {
     let (frame_type, link) = (frame.frame_type(), frame.link());
     let wrong_link = match frame_type.scope() {
@@ -177,6 +178,7 @@ fn encode_open(open: &Open<'_>, out: &mut SendQueue) -> Result<(), EncodeError> 
     Ok(())
 }
 
+#[inline]
 fn check_number(frame: FrameType, number: u64) -> Result<(), EncodeError> {
     match number {
         0 => Err(EncodeError::Field { frame, rule: "numbers, tags and counts begin with 1" }),
@@ -184,6 +186,7 @@ fn check_number(frame: FrameType, number: u64) -> Result<(), EncodeError> {
     }
 }
 
+#[inline]
 fn check_range(frame: FrameType, first: u64, last: u64) -> Result<(), EncodeError> {
     check_number(frame, first)?;
     if last < first {
@@ -214,6 +217,7 @@ struct Head {
 }
 
 impl Head {
+    #[inline]
     fn bytes(&self, body: usize) -> Result<[u8; HEADER as usize], EncodeError> {
         let Ok(length) = u32::try_from(HEADER as usize + body) else {
             return Err(EncodeError::Field { frame: self.frame_type, rule: "a frame is shorter than 4 GiB" });
@@ -242,17 +246,25 @@ fn write_frame(
     Ok(())
 }
 
+#[inline]
 fn write_with_payload<const N: usize>(
     head: Head,
     fixed: [u8; N],
     payload: Payload<'_>,
     out: &mut SendQueue,
 ) -> Result<(), EncodeError> {
-    head.write(N + payload.len(), out)?;
-    out.put(&fixed);
+    // Header and fixed part in one piece: this is the hot path, and each piece has its price.
+    let mut start = [0; HEADER as usize + LONGEST_FIXED];
+    let (header, rest) = start.split_at_mut(HEADER as usize);
+    header.copy_from_slice(&head.bytes(N + payload.len())?);
+    rest[..N].copy_from_slice(&fixed);
+    out.put(&start[..HEADER as usize + N]);
     out.put_payload(payload);
     Ok(())
 }
+
+/// The longest fixed part before a payload: a delivery's.
+const LONGEST_FIXED: usize = 12;
 
 /// The fixed part of a body, filled field by field.
 struct Fixed<const N: usize> {
@@ -265,9 +277,10 @@ impl<const N: usize> Fixed<N> {
         Fixed { bytes: [0; N], at: 0 }
     }
 
-    fn put(mut self, field: &[u8]) -> Self {
-        self.bytes[self.at..self.at + field.len()].copy_from_slice(field);
-        self.at += field.len();
+    #[inline]
+    fn put<const K: usize>(mut self, field: &[u8; K]) -> Self {
+        self.bytes[self.at..self.at + K].copy_from_slice(field);
+        self.at += K;
         self
     }
 }

@@ -231,6 +231,7 @@ impl Verdict {
 
 impl Frame<'_> {
     /// The type of the frame.
+    #[inline]
     pub const fn frame_type(&self) -> FrameType {
         match self {
             Frame::Hello(_) => FrameType::Hello,
@@ -255,6 +256,7 @@ impl Frame<'_> {
     }
 
     /// The link field of the header: zero for a frame that concerns the connection.
+    #[inline]
     pub const fn link(&self) -> LinkNumber {
         match self {
             Frame::Hello(_)

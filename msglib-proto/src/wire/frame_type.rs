@@ -83,6 +83,7 @@ impl FrameType {
     pub const USER: u16 = 0x8000;
 
     /// The type's number on the wire; for [`FrameType::User`] the first of its range.
+    #[inline]
     pub const fn value(self) -> u16 {
         match self {
             FrameType::Hello => 0x0001,
@@ -107,6 +108,7 @@ impl FrameType {
     }
 
     /// The type with this number; `None` where version 1 has none (PROTOCOL §2.3).
+    #[inline]
     pub const fn from_value(value: u16) -> Option<FrameType> {
         Some(match value {
             0x0001 => FrameType::Hello,
@@ -156,6 +158,7 @@ impl FrameType {
     }
 
     /// What the link field holds (PROTOCOL §2.5).
+    #[inline]
     pub const fn scope(self) -> Scope {
         match self {
             FrameType::Hello
@@ -180,6 +183,7 @@ impl FrameType {
     }
 
     /// The flags that the type has (PROTOCOL §2.4).
+    #[inline]
     pub const fn flags(self) -> u16 {
         match self {
             FrameType::Open => 0b11,
@@ -190,6 +194,7 @@ impl FrameType {
     }
 
     /// The size of the body without its last, variable part (PROTOCOL §3).
+    #[inline]
     pub const fn min_body(self) -> u32 {
         match self {
             FrameType::Hello => 28,
@@ -213,6 +218,7 @@ impl FrameType {
 
     /// How long the variable part of the body can be; `None` where the receiver's
     /// [`max_payload`](crate::Limits::max_payload) says it (PROTOCOL §2.2).
+    #[inline]
     pub const fn max_variable(self) -> Option<u32> {
         match self {
             FrameType::Hello => Some(limits::MAX_HELLO - limits::HEADER - 28),

@@ -23,6 +23,7 @@ pub(crate) struct Header {
 pub(crate) type Fault = (u32, Violation);
 
 /// Checks a header, in the order of PROTOCOL §2.6, so that a frame is refused before its body is buffered.
+#[inline]
 pub(crate) fn header(bytes: &[u8; limits::HEADER as usize], max_payload: u32) -> Result<Header, Fault> {
     let [l0, l1, l2, l3, t0, t1, f0, f1, k0, k1, k2, k3] = *bytes;
     let length = u32::from_be_bytes([l0, l1, l2, l3]);
@@ -51,6 +52,7 @@ pub(crate) fn header(bytes: &[u8; limits::HEADER as usize], max_payload: u32) ->
     Ok(Header { length, frame_type: frame, kind, flags, link })
 }
 
+#[inline]
 fn length_fits(frame: FrameType, length: u32, max_payload: u32) -> Result<(), Fault> {
     let min = limits::HEADER + frame.min_body();
     let max = min.saturating_add(frame.max_variable().unwrap_or(max_payload));
@@ -65,6 +67,7 @@ fn length_fits(frame: FrameType, length: u32, max_payload: u32) -> Result<(), Fa
 }
 
 /// Parses the body behind a checked header. `owner` is the block that holds just this frame, if there is one.
+#[inline]
 pub(crate) fn body<'a>(header: Header, bytes: &'a [u8], owner: Option<&'a Bytes>) -> Result<Frame<'a>, Fault> {
     let mut body = Body { frame: header.frame_type, bytes, at: 0 };
     let link = header.link;
@@ -172,38 +175,46 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    #[inline]
     fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
+    #[inline]
     fn take(&mut self, n: usize) -> &'a [u8] {
         let taken = &self.bytes[self.at..self.at + n];
         self.at += n;
         taken
     }
 
+    #[inline]
     fn rest(&mut self) -> &'a [u8] {
         self.take(self.left())
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N));
         array
     }
 
+    #[inline]
     fn u8(&mut self) -> u8 {
         self.take(1)[0]
     }
 
+    #[inline]
     fn u16(&mut self) -> u16 {
         u16::from_be_bytes(self.array())
     }
 
+    #[inline]
     fn u32(&mut self) -> u32 {
         u32::from_be_bytes(self.array())
     }
 
+    #[inline]
     fn u64(&mut self) -> u64 {
         u64::from_be_bytes(self.array())
     }
@@ -213,6 +224,7 @@ impl<'a> Body<'a> {
     }
 
     /// A number or tag: 1 or more.
+    #[inline]
     fn number(&mut self) -> Result<u64, Fault> {
         let at = self.at;
         match self.u64() {
@@ -221,6 +233,7 @@ impl<'a> Body<'a> {
         }
     }
 
+    #[inline]
     fn count(&mut self) -> Result<u32, Fault> {
         let at = self.at;
         match self.u32() {
@@ -229,6 +242,7 @@ impl<'a> Body<'a> {
         }
     }
 
+    #[inline]
     fn range(&mut self) -> Result<(u64, u64), Fault> {
         let first = self.number()?;
         let at = self.at;
@@ -254,6 +268,7 @@ impl<'a> Body<'a> {
             .map_err(|error| self.fault_at(at + error.valid_up_to(), "text is UTF-8"))
     }
 
+    #[inline]
     fn payload(&mut self, owner: Option<&'a Bytes>) -> Payload<'a> {
         Payload::part_of(self.rest(), owner)
     }

@@ -27,11 +27,13 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
+    #[inline]
     pub(crate) fn part_of(bytes: &'a [u8], owner: Option<&'a Bytes>) -> Payload<'a> {
         Payload { bytes, owner }
     }
 
     /// The bytes, for as long as the event lives.
+    #[inline]
     pub fn as_slice(&self) -> &'a [u8] {
         self.bytes
     }
@@ -46,6 +48,7 @@ impl<'a> Payload<'a> {
     }
 
     /// A share without a copy, if that is possible and worth it.
+    #[inline]
     pub(crate) fn shared(&self) -> Option<Bytes> {
         let owner = self.owner?;
         (self.bytes.len() >= SHARE_FROM).then(|| owner.slice_ref(self.bytes))
@@ -54,6 +57,7 @@ impl<'a> Payload<'a> {
 
 impl Deref for Payload<'_> {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.bytes
     }

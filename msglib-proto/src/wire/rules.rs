@@ -97,6 +97,7 @@ const CLOSED: Row = on_link([B, A, A, A, B]);
 const FROM_BROKER: Row = on_link([B, B, A, I, B]);
 const OUTCOME: Row = on_link([B, B, A, A, B]);
 
+#[inline]
 const fn row(sender: Role, frame: FrameType) -> &'static Row {
     match (sender, frame) {
         (Role::Client, FrameType::Hello) => &GREETING,
@@ -145,6 +146,7 @@ const fn row(sender: Role, frame: FrameType) -> &'static Row {
 /// assert_eq!(ruling(Role::Client, FrameType::Publish, greeted, LinkState::Closed), Ruling::Ignore);
 /// assert_eq!(ruling(Role::Client, FrameType::Delivery, greeted, LinkState::Open), Ruling::Unexpected);
 /// ```
+#[inline]
 pub const fn ruling(sender: Role, frame: FrameType, connection: ConnectionState, link: LinkState) -> Ruling {
     let row = row(sender, frame);
     match (connection, row.connection[connection as usize]) {

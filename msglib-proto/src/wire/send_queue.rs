@@ -50,16 +50,19 @@ impl SendQueue {
     }
 
     /// Bytes that wait.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.copied.extend_from_slice(bytes);
         self.len += bytes.len();
@@ -75,6 +78,7 @@ impl SendQueue {
     }
 
     /// Appends a payload: shared where that is possible and worth it, else copied.
+    #[inline]
     pub fn put_payload(&mut self, payload: Payload<'_>) {
         match payload.shared() {
             Some(shared) => self.put_shared(shared),
