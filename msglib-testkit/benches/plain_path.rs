@@ -8,6 +8,7 @@ use divan::{Bencher, black_box};
 use msglib_broker::{Broker, ConnectionHandler, Queue, QueueConfig};
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::{ChannelKind, ChannelName, Decoder, Frame, Hello, Limits, Open, Payload, SendQueue, encode};
+use std::cell::RefCell;
 use std::io::{Read, Write};
 
 const MESSAGES: u64 = 20_000;
@@ -78,17 +79,19 @@ fn queue_alone(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A broker in memory between a publisher and a consumer whose bytes were made before: what is measured is the broker, and two
+/// A broker in memory between a publisher and a consumer whose bytes are made beforehand: what is measured is the broker, and two
 /// copies between buffers for each byte in place of the kernel's.
 struct World {
     broker: Broker<ConnectionHandler, InMemoryConnectionManager>,
     publisher: MemoryStream,
     consumer: MemoryStream,
-    /// What the publisher says before each move of the broker, and then the consumer.
-    publishes: Vec<Vec<u8>>,
-    acks: Vec<Vec<u8>>,
+    ack_each: bool,
+    published: u64,
     block: Vec<u8>,
 }
+
+/// What the publisher says before each move of the broker, and what the consumer does after it.
+type Script = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl World {
     fn new(ack_each: bool) -> World {
@@ -118,26 +121,26 @@ impl World {
             stream
         };
         let (publisher, consumer) = (connect(true), connect(false));
-        let payload = [7; 128];
-        let firsts = (0..MESSAGES / BATCH).map(|batch| batch * BATCH + 1);
-        let ack = |first, last| Frame::Ack { link: 1, first, last };
-        World {
-            publishes: firsts.clone().map(|at| bytes_of((at..at + BATCH).map(|n| publish(n, &payload)))).collect(),
-            acks: firsts
-                .map(|at| match ack_each {
-                    true => bytes_of((at..at + BATCH).map(|tag| ack(tag, tag))),
-                    false => bytes_of([ack(at, at + BATCH - 1)]),
-                })
-                .collect(),
-            broker,
-            publisher,
-            consumer,
-            block: vec![0; 1 << 20],
-        }
+        World { broker, publisher, consumer, ack_each, published: 0, block: vec![0; 1 << 20] }
     }
 
-    fn run(mut self) -> World {
-        for (publishes, acks) in self.publishes.iter().zip(&self.acks) {
+    fn script(&mut self) -> Script {
+        let payload = [7; 128];
+        let ack = |first, last| Frame::Ack { link: 1, first, last };
+        let batches = (0..MESSAGES / BATCH).map(|_| {
+            let (first, last) = (self.published + 1, self.published + BATCH);
+            self.published = last;
+            let acks = match self.ack_each {
+                true => bytes_of((first..=last).map(|tag| ack(tag, tag))),
+                false => bytes_of([ack(first, last)]),
+            };
+            (bytes_of((first..=last).map(|number| publish(number, &payload))), acks)
+        });
+        batches.collect()
+    }
+
+    fn run(&mut self, script: &Script) {
+        for (publishes, acks) in script {
             self.publisher.write_all(publishes).expect("there is room");
             self.broker.process_connections().expect("memory does not fail");
             // The deliveries may take more than one step, for a connection's outbound has a mark.
@@ -152,13 +155,17 @@ impl World {
             while self.publisher.read(&mut self.block).is_ok_and(|n| n > 0) {}
         }
         while self.broker.process_connections().is_ok_and(|step| !step.is_idle()) {}
-        let queue = self.broker.handler().queue(1).expect("it was opened");
-        assert_eq!(queue.ledger.acked, MESSAGES, "all were published, delivered and acked");
-        self
     }
 }
 
-#[divan::bench(args = [false, true], sample_count = 20)]
+#[divan::bench(args = [false, true])]
 fn in_memory(bencher: Bencher<'_, '_>, ack_each: bool) {
-    bencher.counter(ItemsCount::new(MESSAGES)).with_inputs(|| World::new(ack_each)).bench_values(World::run);
+    let world = RefCell::new(World::new(ack_each));
+    bencher
+        .counter(ItemsCount::new(MESSAGES))
+        .with_inputs(|| world.borrow_mut().script())
+        .bench_local_refs(|script| world.borrow_mut().run(script));
+    let world = world.into_inner();
+    let queue = world.broker.handler().queue(1).expect("it was opened");
+    assert_eq!(queue.ledger.acked, world.published, "all were published, delivered and acked");
 }

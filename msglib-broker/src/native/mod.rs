@@ -56,6 +56,7 @@ impl Dialect for Native {
         (Decoder::new(&self.limits), NativeSession::new())
     }
 
+    #[inline]
     fn decode<'a, 'i: 'a>(
         decoder: &'a mut Decoder,
         input: &mut &'i [u8],
@@ -64,6 +65,7 @@ impl Dialect for Native {
         Ok(decoder.decode(input)?.map(|frame| (frame, offset)))
     }
 
+    #[inline]
     fn receive(
         &self,
         session: &mut NativeSession,

@@ -7,10 +7,11 @@ mod queues;
 pub use config::StockConfig;
 pub use queues::QueueInfo;
 
-use crate::core::Context;
+use crate::core::{Context, Frames};
 use crate::dialect::SendError;
 use crate::event::Event;
 use crate::handler::Handler;
+use crate::native::Native;
 use crate::queue::{Offer, Undeliverable};
 use crate::reason::Reject;
 use client::{Client, Link, Publisher};
@@ -120,15 +121,16 @@ impl ConnectionHandler {
 
     fn publish(&mut self, from: ConnectionId, link: LinkNumber, number: u64, confirm: bool, payload: Payload<'_>) {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let Some(publisher) = &mut open.publisher else { return };
-        let queue = self.queues.get_mut(open.queue);
-        match queue.push(payload.share()) {
+        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
+        match self.queues.get_mut(index).push(payload.share()) {
             Ok(()) => publisher.accepted(number, confirm),
             Err(full) => publisher.refused(number, full),
         }
-        let queue = open.queue;
-        self.mark_due(from, link);
-        self.mark_dirty(queue);
+        if !publisher.is_due {
+            publisher.is_due = true;
+            self.due.push((from, link));
+        }
+        self.mark_dirty(index);
     }
 
     /// Does something that may make room for deliveries, on the consumer of a link.
@@ -290,6 +292,12 @@ impl Handler for ConnectionHandler {
             Event::Timer { .. } => {}
         }
         Ok(())
+    }
+
+    /// As `handle` would, without an event around each.
+    fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
+        let from = frames.from();
+        frames.for_each(cx, |cx, frame| self.frame(cx, from, &frame));
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {

@@ -85,8 +85,10 @@ pub fn encode(frame: &Frame<'_>, out: &mut SendQueue) -> Result<(), EncodeError>
             check_number(frame_type, *tag)?;
             check_number(frame_type, u64::from(*count))?;
             let head = Head { frame_type, kind: frame_type.value(), flags: 0, link };
-            let fixed = Fixed::<12>::new().put(&tag.to_be_bytes()).put(&count.to_be_bytes());
-            write_with_payload(head, fixed.bytes, *payload, out)
+            let mut fixed = [0; LONGEST_FIXED];
+            fixed[..8].copy_from_slice(&tag.to_be_bytes());
+            fixed[8..].copy_from_slice(&count.to_be_bytes());
+            write_with_payload(head, fixed, *payload, out)
         }
         Frame::Ack { first, last, .. } => {
             check_range(frame_type, *first, *last)?;
@@ -222,8 +224,12 @@ impl Head {
         let Ok(length) = u32::try_from(HEADER as usize + body) else {
             return Err(EncodeError::Field { frame: self.frame_type, rule: "a frame is shorter than 4 GiB" });
         };
-        let header = Fixed::<{ HEADER as usize }>::new().put(&length.to_be_bytes()).put(&self.kind.to_be_bytes());
-        Ok(header.put(&self.flags.to_be_bytes()).put(&self.link.to_be_bytes()).bytes)
+        let mut bytes = [0; HEADER as usize];
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        bytes[4..6].copy_from_slice(&self.kind.to_be_bytes());
+        bytes[6..8].copy_from_slice(&self.flags.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.link.to_be_bytes());
+        Ok(bytes)
     }
 
     fn write(&self, body: usize, out: &mut SendQueue) -> Result<(), EncodeError> {
