@@ -1,0 +1,104 @@
+//! How a broker drives its connections: woken, stopped, and within its budgets.
+
+use msglib_broker::{Broker, BrokerConfig, ConnectionHandler, CoreConfig, Native};
+use msglib_client::{Connection, publish_to_q, subscribe_with_prefetch};
+use msglib_io_epoll::EpollSocketManager;
+use msglib_io_memory::{InMemoryConnectionManager, Transport};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_broker_that_waits_is_stopped_from_another_thread_at_once() {
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_secs(60)).build();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager.unwrap());
+    let stop = broker.stopper();
+    let started = Instant::now();
+    let stopper = std::thread::spawn(move || stop.stop());
+    broker.run().unwrap();
+    stopper.join().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(50), "it did not wait for its time-out");
+    broker.run().unwrap();
+    broker.run_until(|_| panic!("a stopped broker makes no step")).unwrap();
+}
+
+/// Seven bytes at a time, one read for each turn, two frames for each turn: under edge triggering nobody reminds the
+/// broker of what it has left over.
+#[test]
+fn what_a_budget_leaves_over_is_not_forgotten() {
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_millis(1)).build();
+    let manager = manager.unwrap();
+    let address = manager.local_addr().unwrap();
+    let config = BrokerConfig::default()
+        .with_read_block(7)
+        .with_reads_per_turn(1)
+        .with_core(CoreConfig::default().with_frames_per_turn(2).with_high_water(100).with_reserve(100));
+    let mut broker = Broker::with_config(ConnectionHandler::new(), manager, Native::default(), config);
+    let publisher = std::thread::spawn(move || {
+        let connection = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+        for number in 0..500 {
+            publish_to_q(&connection, "q", &format!("message {number}")).unwrap();
+        }
+        connection.close().unwrap();
+    });
+    let consumer = std::thread::spawn(move || {
+        let connection = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+        let mut subscription = subscribe_with_prefetch(&connection, "q", 50).unwrap();
+        for number in 0..500 {
+            let message = subscription.next().unwrap();
+            assert_eq!(message.payload(), format!("message {number}").as_bytes());
+            message.ack().unwrap();
+        }
+        connection.close().unwrap();
+    });
+    broker.run_until(|_| publisher.is_finished() && consumer.is_finished()).unwrap();
+    publisher.join().unwrap();
+    consumer.join().unwrap();
+    while broker.connections() > 0 {
+        broker.process_connections().unwrap();
+    }
+    let ledger = broker.handler().queue("q").unwrap().ledger;
+    assert_eq!((ledger.accepted, ledger.acked), (500, 500));
+}
+
+#[test]
+fn a_shutdown_cuts_off_who_does_not_read_and_says_how_many() {
+    let transport = Transport::builder().pipe_capacity(8).build();
+    let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager);
+    let deaf = Connection::new(transport.connect("broker").unwrap());
+    while !broker.process_connections().unwrap().is_idle() {}
+    let end = broker.shutdown(Duration::from_secs(5)).unwrap();
+    assert_eq!((end.orderly, end.aborted), (0, 1), "its WELCOME alone does not fit");
+    assert_eq!(broker.connections(), 0);
+    let counters = broker.counters();
+    assert_eq!((counters.connected, counters.disconnected), (1, 1));
+    drop(deaf);
+
+    let late = transport.connect("broker");
+    broker.process_connections().unwrap();
+    assert_eq!(broker.connections(), 0, "new connections are turned away");
+    drop(late);
+}
+
+#[test]
+fn an_idle_broker_waits_instead_of_spinning() {
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_millis(5)).build();
+    let manager = manager.unwrap();
+    let address = manager.local_addr().unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager);
+    let client = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+    let mut subscription = subscribe_with_prefetch(&client, "q", 5).unwrap();
+    // Until the handshake and the link are dealt with.
+    let mut idle = 0;
+    while idle < 3 {
+        idle = if broker.process_connections().unwrap().is_idle() { idle + 1 } else { 0 };
+    }
+    let started = Instant::now();
+    for _ in 0..10 {
+        broker.process_connections().unwrap();
+    }
+    assert!(started.elapsed() >= Duration::from_millis(40), "ten steps took {:?}", started.elapsed());
+    assert!(subscription.try_next().unwrap().is_none());
+}
