@@ -188,6 +188,11 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.core.connections()
     }
 
+    /// When the next timer is due, on the manager's clock; [`Instant::ZERO`] when there is work left over.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.core.poll_timeout()
+    }
+
     /// How long the next step may wait.
     fn wait(&self) -> Option<Duration> {
         if !self.reading.is_empty() {

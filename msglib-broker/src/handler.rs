@@ -1,4 +1,4 @@
-//! The messaging logic as a seam (rung 4 of the ladder).
+//! The messaging logic as a seam (rung 4 of the ladder of control in ARCHITECTURE.md).
 
 use crate::core::{Context, Frames};
 use crate::dialect::Dialect;
@@ -10,7 +10,22 @@ use crate::reason::Reject;
 ///
 /// A handler is told what happens, one [`Event`] after the other, and acts through the [`Context`]. It runs on the
 /// broker's thread and must not block. What it sends is queued, so nothing that it does comes back to it within the
-/// same call. A handler that panics unwinds through the broker, whose state is then undefined; drop it.
+/// same call.
+///
+/// # What a handler owes its clients
+///
+/// With the native dialect, `WELCOME`, `OPENED`, `CLOSED` and `PONG` go out by themselves, and what a client may not send
+/// never comes here. The rest is the handler's:
+///
+/// | when | then |
+/// | --- | --- |
+/// | [`Frame::Open`](crate::Frame::Open) with `publishes` | send `CREDIT`: without it the link can publish 16 times, ever (PROTOCOL §6.2) |
+/// | `Open` with `consumes`, then `Credit` | deliver ([`Context::deliver`]) as far as [`Context::credit`] goes |
+/// | `Publish` with `confirm` | send `CONFIRMED` when the message is taken, or return a [`Reject`] |
+/// | `Ack`, `Refuse` | the deliveries with these tags are settled |
+/// | `Close`, [`Event::Disconnected`] | what is in flight on the link, or on all links of the connection, comes back |
+///
+/// A handler that panics unwinds through the broker, whose state is then undefined; drop it.
 ///
 /// ```
 /// use msglib_broker::{Context, Event, Frame, Handler, Reject};

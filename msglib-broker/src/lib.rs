@@ -45,5 +45,9 @@ pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Undeli
 pub use reason::{Reason, Reject};
 pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
 
+pub use bytes::Bytes;
 pub use msglib_proto::transport::{self, ConnectionId, ConnectionManager, Peer};
-pub use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, Instant, LinkNumber, Payload, Verdict};
+pub use msglib_proto::{
+    ChannelKind, ChannelName, ErrorCode, Frame, Hello, Instant, LinkNumber, NameError, Open, OwnedName, Payload,
+    Verdict,
+};

@@ -15,7 +15,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// The stream said so. `WouldBlock` and `TimedOut` pass; any other kind has ended the connection.
-    #[error("the stream failed: {0}")]
+    #[error("{}", io_words(.0))]
     Io(#[source] Arc<io::Error>),
     /// The stream ended, and the broker had not said goodbye. What was published and not confirmed may have been
     /// accepted or not.
@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the connection was closed on this side")]
     Closed,
     /// The broker has said goodbye.
-    #[error("the broker closed the connection: {}", why(.code, .text))]
+    #[error("the broker closed the connection{}", said(*.code, .text))]
     ClosedByBroker {
         /// Why; [`ErrorCode::NONE`] when it was just done.
         code: ErrorCode,
@@ -176,6 +176,19 @@ impl From<SessionError> for Error {
             SessionError::NoSuchLink { .. } => Error::link_closed_here(),
             SessionError::BeforeWelcome | SessionError::NoCredit { .. } => Error::not_now(),
         }
+    }
+}
+
+/// The reason, if there was one.
+fn said(code: ErrorCode, text: &str) -> String {
+    if code == ErrorCode::NONE && text.is_empty() { String::new() } else { format!(": {}", why(&code, text)) }
+}
+
+/// What passes is not a failure.
+fn io_words(error: &io::Error) -> String {
+    match would_block(error.kind()) {
+        true => format!("not yet ({error}); the same call can be made again"),
+        false => format!("the stream failed: {error}"),
     }
 }
 

@@ -22,6 +22,7 @@
 //! }
 //!
 //! let stream = TcpStream::connect(("::1", 12345))?;
+//! stream.set_nodelay(true)?; // else small writes can wait 40 ms for each other
 //! let connection = Connection::from_halves(stream.try_clone()?, stream);
 //! publish_to_q(&connection, QueueId::Greetings, b"Hello, world!")?;
 //!
@@ -46,4 +47,7 @@ pub use error::Error;
 pub use session::{BrokerInfo, End, Event, Session, SessionConfig, SessionError, UserFrame};
 
 // What the signatures above speak of, so that a client needs no other crate.
-pub use msglib_proto::{ChannelKind, ChannelName, ErrorCode, OwnedName, Payload, Verdict};
+pub use bytes::Bytes;
+pub use msglib_proto::{
+    ChannelKind, ChannelName, EncodeError, ErrorCode, NameError, OwnedName, Payload, ProtocolError, Verdict,
+};

@@ -189,7 +189,7 @@ fn the_table_of_frames_is_the_frame_types() {
         let bits = match flags {
             "–" => 0,
             "the user's" => 0xFFFF,
-            list => list.split(", ").map(|flag| number_in(flag)).sum(),
+            list => list.split(", ").map(number_in).sum(),
         };
         assert_eq!(bits, frame.flags(), "{frame}");
     }

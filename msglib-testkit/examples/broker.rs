@@ -59,7 +59,9 @@ fn run() -> Result<(), Box<dyn Error>> {
 fn serve(addresses: &[String], config: StockConfig) -> Result<(), Box<dyn Error>> {
     let mut manager = EpollSocketManager::builder();
     for address in addresses {
-        let parsed = address.parse().map_err(|error| format!("--listen {address}: {error}; say it as [::1]:7777"))?;
+        let parsed = address.parse().map_err(|error| {
+            format!("--listen {address}: {error}; it takes an IP address and a port, as [::1]:7777")
+        })?;
         manager = manager.listen(parsed);
     }
     let manager = manager.build()?;
@@ -78,6 +80,7 @@ fn serve(addresses: &[String], config: StockConfig) -> Result<(), Box<dyn Error>
         let mut ignored = [0; 4096];
         // Until its end, or until it fails, which is as good as its end.
         while std::io::stdin().read(&mut ignored).is_ok_and(|n| n > 0) {}
+        eprintln!("broker: standard input is closed, so this is the end");
         stop.stop();
     });
     broker.run()?;
@@ -91,7 +94,7 @@ fn report(broker: &Broker<ConnectionHandler, EpollSocketManager>, aborted: usize
     println!("connections {} ({} cut off at the end)", counters.connected, aborted);
     println!("frames received {}, sent {}", counters.frames_received, counters.frames_sent);
     println!("bytes received {}, sent {}", counters.bytes_received, counters.bytes_sent);
-    println!("protocol errors {}, refusals {}", counters.protocol_errors, counters.rejected);
+    println!("protocol errors {}, frames refused by the handler {}", counters.protocol_errors, counters.rejected);
     for queue in broker.handler().queues().take(100) {
         let ledger = queue.ledger;
         println!(

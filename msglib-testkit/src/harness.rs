@@ -141,7 +141,8 @@ impl<H: Handler> Harness<H> {
     /// When 1,024 connections wait for the broker's next step.
     #[track_caller]
     pub fn connect(&self) -> Connection {
-        Connection::new(self.connect_raw())
+        let connection = Connection::builder().non_blocking(true).build(self.connect_raw());
+        connection.unwrap_or_else(|error| self.fail("a new client", &error))
     }
 
     /// A new connection without a client: bytes, as anyone could send them.
@@ -185,7 +186,12 @@ impl<H: Handler> Harness<H> {
             }
             idle = if self.step().is_idle() { idle + 1 } else { 0 };
             if idle > 3 {
-                self.fail(what, &"the broker has nothing left to do");
+                match self.broker.next_timeout() {
+                    Some(at) => {
+                        self.fail(what, &format_args!("the broker has nothing to do before {at:?}; advance the clock"))
+                    }
+                    None => self.fail(what, &"the broker has nothing left to do"),
+                }
             }
         }
         self.fail(what, &format_args!("it did not come within {} steps", self.config.max_steps))
@@ -198,14 +204,7 @@ impl<H: Handler> Harness<H> {
     /// As [`step_until`](Harness::step_until), and when the subscription fails.
     #[track_caller]
     pub fn step_until_message(&mut self, subscription: &mut Subscription) -> Delivery {
-        let result = self.step_until("a message", |_| match subscription.next() {
-            Err(error) if error.is_would_block() => None,
-            result => Some(result),
-        });
-        match result {
-            Ok(delivery) => delivery,
-            Err(error) => self.fail("a message", &error),
-        }
+        self.step_until_ok("a message", || subscription.next())
     }
 
     /// Repeats a client's call, and steps, until it has succeeded; `what` is for the words of a failure.
@@ -215,14 +214,24 @@ impl<H: Handler> Harness<H> {
     /// As [`step_until`](Harness::step_until), and when the call fails for any other reason than that it would block.
     #[track_caller]
     pub fn step_until_ok<T>(&mut self, what: &str, mut call: impl FnMut() -> Result<T, Error>) -> T {
-        let result = self.step_until(what, |_| match call() {
-            Err(error) if error.is_would_block() => None,
-            result => Some(result),
-        });
-        match result {
+        match self.step_until_done(what, &mut call) {
             Ok(value) => value,
             Err(error) => self.fail(what, &error),
         }
+    }
+
+    /// As [`step_until_ok`](Harness::step_until_ok), but an error that does not pass is a result like any other: for tests
+    /// of what is refused.
+    ///
+    /// # Panics
+    ///
+    /// As [`step_until`](Harness::step_until).
+    #[track_caller]
+    pub fn step_until_done<T>(&mut self, what: &str, mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        self.step_until(what, |_| match call() {
+            Err(error) if error.is_would_block() => None,
+            result => Some(result),
+        })
     }
 
     /// Steps until the broker has nothing left to do.
@@ -240,7 +249,8 @@ impl<H: Handler> Harness<H> {
         self.fail("rest", &format_args!("the broker is still busy after {} steps", self.config.max_steps));
     }
 
-    /// Moves the clock, which nothing else does. The next step sees it.
+    /// Moves the clock, which nothing else does. The next step sees it; so what clients have said and no step has handled yet
+    /// happens at the new time. To have it happen before, [`settle`](Harness::settle) first.
     pub fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
     }

@@ -173,7 +173,7 @@ fn a_handler_of_another_dialect_sees_its_frames_and_uses_the_same_queue() {
     world.say(&second, "PUT one\nPUT two\nPUT th");
     assert_eq!(world.hear(&first), "MSG one\n");
     world.say(&second, "ree\n");
-    assert_eq!(world.hear(&second), "NO the queue is full: 2 messages, 134 bytes\n");
+    assert_eq!(world.hear(&second), "NO the queue is full: 2 messages, 134 bytes with their overhead\n");
     world.say(&first, "GET\n");
     assert_eq!(world.hear(&first), "MSG two\n");
 

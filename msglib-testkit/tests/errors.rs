@@ -54,11 +54,7 @@ fn an_unknown_kind_of_channel_ends_the_link_with_the_reason_and_nothing_else() {
     let mut witness = Witness::new(&harness);
     let client = harness.connect();
     let mut lottery = client.subscribe(ChannelKind(0x8001), "lottery", &[], 0).unwrap();
-    let error = harness.step_until("an answer", |_| match lottery.next() {
-        Err(error) if error.is_would_block() => None,
-        result => Some(result.err()),
-    });
-    let error = error.expect("there is no such channel");
+    let error = harness.step_until_done("an answer", || lottery.next()).unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UNKNOWN_KIND));
     assert!(error.to_string().contains("0x8001") && !error.is_worth_retrying(), "{error}");
     publish_to_q(&client, "q", "the connection goes on").unwrap();
@@ -119,10 +115,7 @@ fn a_publisher_is_told_when_the_queue_is_full_and_can_go_on() {
     let client = harness.connect();
     publish_to_q(&client, "q", "fits").unwrap();
     let confirmation = msglib_client::publish_to_q_confirmed(&client, "q", "does not").unwrap();
-    let refused = harness.step_until("the refusal", |_| match confirmation.wait() {
-        Err(error) if error.is_would_block() => None,
-        result => Some(result.unwrap_err()),
-    });
+    let refused = harness.step_until_done("the refusal", || confirmation.wait()).unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::QUEUE_FULL));
     assert!(refused.is_worth_retrying() && !refused.ends_connection(), "{refused}");
     let mut sub = blocking_pull_subscribe_to_queue(&client, "q").unwrap();
@@ -145,4 +138,36 @@ fn a_broker_that_shuts_down_says_goodbye() {
     confirmation.wait().expect("what was answered before the end arrives");
     let error = publish_to_q(&client, "q", "too late").unwrap_err();
     assert!(error.ends_connection() && !error.is_would_block(), "{error}");
+}
+
+#[test]
+fn a_publish_beyond_the_credit_says_so_and_can_be_repeated() {
+    let mut harness = Harness::new(ConnectionHandler::new());
+    let client = harness.connect();
+    for number in 0..16 {
+        publish_to_q(&client, "q", &format!("{number}")).unwrap();
+    }
+    let error = publish_to_q(&client, "q", "16").unwrap_err();
+    assert!(error.is_would_block() && error.to_string().contains("up to number 16"), "{error}");
+    harness.step_until_ok("credit", || publish_to_q(&client, "q", "16"));
+    harness.settle();
+    assert_eq!(harness.handler().queue("q").unwrap().ledger.accepted, 17);
+}
+
+#[test]
+fn a_harness_that_waits_for_a_timer_says_when_it_is_due() {
+    use msglib_broker::{Event, handler_fn};
+    let mut harness = Harness::new(handler_fn(|cx, event| {
+        if let Event::Frame { frame: msglib_broker::Frame::Hello(_), .. } = event {
+            cx.set_timer(cx.now() + Duration::from_secs(5), 1);
+        }
+        Ok(())
+    }));
+    let client = harness.connect();
+    harness.settle();
+    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        harness.step_until("a message that the timer would send", |_| client.next_user().ok());
+    }));
+    let text = waited.unwrap_err().downcast::<String>().unwrap();
+    assert!(text.contains("before 5s; advance the clock"), "{text}");
 }

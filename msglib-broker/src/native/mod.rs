@@ -12,8 +12,9 @@ use msglib_proto::{Decoder, Frame, FrameType, Limits, ProtocolError, SendQueue};
 
 /// Protocol version 1, as `PROTOCOL.md` has it.
 ///
-/// Handshake, signs of life, the states of links, numbers and credit are looked after here; a handler sees the frames
-/// that mean something, knows that they are in order, and cannot send what the protocol forbids. It also sees `HELLO`
+/// Handshake, signs of life and the states of links are looked after here, numbers and credit are checked (to grant publish
+/// credit is the handler's); a handler sees the frames that mean something, knows that they are in order, and cannot send
+/// what the protocol forbids. It also sees `HELLO`
 /// (to refuse credentials) and `OPEN` and `CLOSE` of links; the answers `WELCOME`, `OPENED` and `CLOSED` go out by
 /// themselves when it returns `Ok`, or before anything else that it sends there.
 #[derive(Clone, Debug)]

@@ -64,7 +64,7 @@ impl QueueConfig {
 
 /// The queue is at its limit and did not take the message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("the queue is full: {messages} messages, {bytes} bytes")]
+#[error("the queue is full: {messages} messages, {bytes} bytes with their overhead")]
 pub struct QueueFull {
     /// Messages in it.
     pub messages: usize,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 /// use std::net::TcpStream;
 ///
 /// let stream = TcpStream::connect(("::1", 12345))?;
+/// stream.set_nodelay(true)?; // else small writes can wait 40 ms for each other
 /// let connection = Connection::builder()
 ///     .name("billing")
 ///     .credentials("token", b"secret")

@@ -69,6 +69,7 @@ use std::sync::Arc;
 /// use std::net::TcpStream;
 ///
 /// let stream = TcpStream::connect(("::1", 12345))?;
+/// stream.set_nodelay(true)?; // else small writes can wait 40 ms for each other
 /// let connection = Connection::from_halves(stream.try_clone()?, stream);
 /// connection.publish_to_q("greetings", "Hello, world!")?;
 /// connection.close()?;

@@ -76,7 +76,11 @@ impl State {
                 publisher.published = number;
                 Poll::Ready(Ok(self.publishers.published(id, number, confirm)))
             }
-            Err(SessionError::NoCredit { .. } | SessionError::BeforeWelcome) => Poll::Pending,
+            Err(SessionError::NoCredit { credit, .. }) => {
+                self.waits_for_credit = Some(credit);
+                Poll::Pending
+            }
+            Err(SessionError::BeforeWelcome) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.into())),
         }
     }

@@ -84,6 +84,14 @@ impl Shared {
     pub(super) fn wait<T>(
         &self,
         patience: Patience,
+        poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.wait_unexplained(patience, poll).map_err(|error| self.lock().explain(error))
+    }
+
+    fn wait_unexplained<T>(
+        &self,
+        patience: Patience,
         mut poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
         let first = poll(&mut self.lock());

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) reading: bool,
     /// The last poll could not queue something for want of room.
     pub(super) wants_room: bool,
+    /// The last poll of a publish was beyond the credit, which was up to this number.
+    pub(super) waits_for_credit: Option<u64>,
     /// Bytes that the writer holds and has not written.
     pub(super) writing: usize,
     /// How the stream ended, if it was not the session that ended.
@@ -61,6 +63,7 @@ impl State {
             pong: 0,
             reading: false,
             wants_room: false,
+            waits_for_credit: None,
             writing: 0,
             broken: None,
             events: Vec::new(),
@@ -85,6 +88,17 @@ impl State {
     pub(super) fn silenced(&self) -> Option<Error> {
         let failed = self.session.end().filter(|end| matches!(end, End::Failed { .. }));
         self.broken.clone().or_else(|| failed.cloned().map(Error::from))
+    }
+
+    /// Says what a call that could not wait would have waited for, where that helps.
+    pub(super) fn explain(&mut self, error: Error) -> Error {
+        match (self.waits_for_credit.take(), &error) {
+            (Some(credit), Error::Io(io)) if error.is_would_block() => {
+                let text = format!("no credit: the broker has allowed publishes up to number {credit}");
+                Error::io(std::io::Error::new(io.kind(), text))
+            }
+            _ => error,
+        }
     }
 
     /// Ends the connection, if it has not ended yet.

@@ -79,7 +79,7 @@ impl Subscription {
     ///
     /// [`Error::LinkClosed`] with the reason when the broker refused or ended the subscription, and as every call: see
     /// [`Connection`].
-    // The seed's name. An iterator's `next` would return an `Option`; `iter` gives one of those.
+    // The name in the Python that this began with. An iterator's `next` would return an `Option`; `iter` gives one of those.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Delivery, Error> {
         self.take(Patience::Wait)

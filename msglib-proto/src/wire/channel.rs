@@ -128,11 +128,21 @@ impl From<u64> for ChannelName<'_> {
 /// When the text is empty or above 255 bytes: a name that is written in the program is the program's to get right. For
 /// names from elsewhere there is [`ChannelName::bytes`].
 impl<'a> From<&'a str> for ChannelName<'a> {
+    #[track_caller]
     fn from(name: &'a str) -> Self {
         match ChannelName::bytes(name.as_bytes()) {
             Ok(name) => name,
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// # Panics
+///
+/// As `From<&str>`.
+impl<'a> From<&'a String> for ChannelName<'a> {
+    fn from(name: &'a String) -> Self {
+        ChannelName::from(name.as_str())
     }
 }
 
@@ -146,7 +156,10 @@ impl fmt::Display for ChannelName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Form::Id(id) => write!(f, "#{id}"),
-            Form::Bytes(bytes) => write!(f, "{}", bytes.escape_ascii()),
+            Form::Bytes(bytes) => match core::str::from_utf8(bytes) {
+                Ok(text) => write!(f, "{}", text.escape_debug()),
+                Err(_) => write!(f, "{}", bytes.escape_ascii()),
+            },
         }
     }
 }

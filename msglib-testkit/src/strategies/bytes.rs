@@ -103,7 +103,8 @@ pub fn chunkings(length: usize) -> impl Strategy<Value = Chunking> + Clone {
 /// Bytes that begin well and go wrong: valid frames (often behind a valid `HELLO`) with bytes changed, cut off, put in, taken out or
 /// swapped, and plain noise. By chance some are still valid.
 pub fn almost_frames() -> impl Strategy<Value = Vec<u8>> {
-    let greeted = prop_oneof![1 => Just(None), 1 => Just(Some(hello())), 1 => frames_of(FrameType::Hello).prop_map(Some)];
+    let greeted =
+        prop_oneof![1 => Just(None), 1 => Just(Some(hello())), 1 => frames_of(FrameType::Hello).prop_map(Some)];
     let spoiled = (vec(frames(), 1..5), vec(damages(), 1..4)).prop_map(|(frames, damages)| {
         let bytes = ValidStream::from_iter(frames).bytes;
         damages.iter().fold(bytes, |bytes, damage| damage.apply(bytes))

@@ -53,15 +53,9 @@ pub fn frames_of(frame: FrameType) -> BoxedStrategy<OwnedFrame> {
         FrameType::Confirmed => {
             owned((links(), numbers()), |(link, upto)| Frame::Confirmed { link: *link, upto: *upto })
         }
-        FrameType::Refused => {
-            owned((links(), ranges(), codes(), texts()), |(link, (first, last), code, text)| Frame::Refused {
-                link: *link,
-                first: *first,
-                last: *last,
-                code: *code,
-                text,
-            })
-        }
+        FrameType::Refused => owned((links(), ranges(), codes(), texts()), |(link, (first, last), code, text)| {
+            Frame::Refused { link: *link, first: *first, last: *last, code: *code, text }
+        }),
         FrameType::Delivery => {
             owned((links(), numbers(), at_least_one(), payloads()), |(link, tag, count, payload)| Frame::Delivery {
                 link: *link,
@@ -70,19 +64,15 @@ pub fn frames_of(frame: FrameType) -> BoxedStrategy<OwnedFrame> {
                 payload: Payload::from(payload),
             })
         }
-        FrameType::Ack => owned((links(), ranges()), |(link, (first, last))| Frame::Ack {
+        FrameType::Ack => {
+            owned((links(), ranges()), |(link, (first, last))| Frame::Ack { link: *link, first: *first, last: *last })
+        }
+        FrameType::Refuse => owned((links(), ranges(), any::<bool>()), |(link, (first, last), again)| Frame::Refuse {
             link: *link,
             first: *first,
             last: *last,
+            verdict: if *again { Verdict::Again } else { Verdict::ForGood },
         }),
-        FrameType::Refuse => {
-            owned((links(), ranges(), any::<bool>()), |(link, (first, last), again)| Frame::Refuse {
-                link: *link,
-                first: *first,
-                last: *last,
-                verdict: if *again { Verdict::Again } else { Verdict::ForGood },
-            })
-        }
         FrameType::User => {
             owned((FrameType::USER.., any::<u16>(), any_u32(), payloads()), |(kind, flags, link, body)| Frame::User {
                 kind: *kind,
@@ -193,7 +183,7 @@ fn any_u64() -> impl Strategy<Value = u64> + Clone {
 
 /// Numbers and tags: from 1 on.
 fn numbers() -> impl Strategy<Value = u64> + Clone {
-    static EDGES: [u64; 8] = [1, 2, 16, 17, u64::from(u32::MAX), 1 << 32, u64::MAX - 1, u64::MAX];
+    static EDGES: [u64; 8] = [1, 2, 16, 17, (1 << 32) - 1, 1 << 32, u64::MAX - 1, u64::MAX];
     prop_oneof![3 => 1..100_u64, 2 => proptest::sample::select(&EDGES[..]), 1 => 1..=u64::MAX]
 }
 

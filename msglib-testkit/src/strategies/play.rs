@@ -10,6 +10,9 @@ use std::io::{ErrorKind, Read, Write};
 /// More rounds than any conversation needs, even if each moves a single byte.
 const MAX_ROUNDS: usize = 200_000;
 
+/// The codes that say that a peer broke the protocol (PROTOCOL §9).
+const PROTOCOL_CODES: std::ops::RangeInclusive<u16> = 0x0101..=0x010B;
+
 /// Lets a client for each conversation speak with the harness's broker, turn by turn, until all is said and the broker has
 /// nothing left to do; then they go away. Returns what the broker sent to each.
 ///
@@ -18,8 +21,8 @@ const MAX_ROUNDS: usize = 200_000;
 ///
 /// # Panics
 ///
-/// When a [`StrictClient`] finds something that the protocol does not allow, or something that is still due at the end, and when the
-/// broker ends a connection without a last frame. The harness's transcript is shown.
+/// When a [`StrictClient`] finds something that the protocol does not allow, or something that is still due at the end; when the
+/// broker ends a connection without a last frame, or says that a client broke the protocol. The harness's transcript is shown.
 #[track_caller]
 pub fn play<H: Handler>(harness: &mut Harness<H>, conversations: &[Conversation]) -> Vec<Vec<OwnedFrame>> {
     let mut players: Vec<Player<'_>> =
@@ -120,8 +123,10 @@ impl<'c> Player<'c> {
                 Err(error) => return Err(format!("the broker cut a connection off: {error}")),
             }
         }
-        if let Some(Frame::Error { .. }) = self.heard.last().map(OwnedFrame::as_frame) {
-            return Err(format!("the broker found fault with a valid conversation: {:?}", self.heard.last()));
+        if let Some(frame @ Frame::Error { code, .. }) = self.heard.last().map(OwnedFrame::as_frame)
+            && PROTOCOL_CODES.contains(&code.value())
+        {
+            return Err(format!("the broker found fault with a valid conversation: {frame:?}"));
         }
         Ok(has_heard)
     }

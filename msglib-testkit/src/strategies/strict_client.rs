@@ -2,8 +2,8 @@
 
 use super::OwnedFrame;
 use msglib_proto::{
-    ConnectionState, Decoder, Frame, FrameType, INITIAL_PUBLISH_CREDIT, Limits, LinkState, Role, Ruling, Scope, VERSION,
-    ruling,
+    ConnectionState, Decoder, ErrorCode, Frame, FrameType, INITIAL_PUBLISH_CREDIT, Limits, LinkState, Role, Ruling,
+    Scope, VERSION, ruling,
 };
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -87,7 +87,10 @@ impl StrictClient {
         let kind = frame.frame_type();
         let on_closed = self.links.get(&frame.link()).is_none_or(|link| link.state == LinkState::Closed);
         let needs_link = kind.scope() == Scope::Link && kind != FrameType::Open && kind != FrameType::Close;
-        !self.is_over() && !self.said_goodbye && !(needs_link && on_closed)
+        match needs_link {
+            true if on_closed => false,
+            _ => !self.is_over() && !self.said_goodbye,
+        }
     }
 
     /// The client sends this frame now.
@@ -195,9 +198,10 @@ impl StrictClient {
             }
             _ => {}
         }
-        match self.links.get_mut(&frame.link()) {
-            Some(link) if link.accept(frame)? => drop(self.links.remove(&frame.link())),
-            _ => {}
+        if let Some(link) = self.links.get_mut(&frame.link())
+            && link.accept(frame)?
+        {
+            self.links.remove(&frame.link());
         }
         Ok(())
     }
@@ -229,8 +233,13 @@ impl Link {
     fn accept(&mut self, frame: &Frame<'_>) -> Result<bool, &'static str> {
         match *frame {
             Frame::Opened { .. } => self.state = LinkState::Open,
-            Frame::Closed { .. } if self.state == LinkState::Closing => {
-                ensure(!self.is_owed_outcome(), "CLOSED before the outcomes that are due (PROTOCOL §5.4)")?;
+            Frame::Closed { code, .. } if self.state == LinkState::Closing => {
+                // With another code it may be the broker's own wish, from before it had the publishes.
+                let is_answer = code == ErrorCode::NONE;
+                ensure(
+                    !is_answer || !self.is_owed_outcome(),
+                    "CLOSED before the outcomes that are due (PROTOCOL §5.4)",
+                )?;
                 return Ok(true);
             }
             Frame::Closed { .. } => self.state = LinkState::Closed,
