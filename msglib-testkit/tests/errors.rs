@@ -158,7 +158,7 @@ fn a_publish_beyond_the_credit_says_so_and_can_be_repeated() {
 fn a_harness_that_waits_for_a_timer_says_when_it_is_due() {
     use msglib_broker::{Event, handler_fn};
     let mut harness = Harness::new(handler_fn(|cx, event| {
-        if let Event::Frame { frame: msglib_broker::Frame::Hello(_), .. } = event {
+        if let Event::Frame { frame: Frame::Hello(_), .. } = event {
             cx.set_timer(cx.now() + Duration::from_secs(5), 1);
         }
         Ok(())
