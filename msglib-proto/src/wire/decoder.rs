@@ -81,7 +81,7 @@ impl Decoder {
                 let header = parse::header(bytes, self.max_payload).map_err(|fault| self.fail(fault))?;
                 if let Some((frame, rest)) = input.split_at_checked(header.length as usize) {
                     *input = rest;
-                    return self.finish(header, frame, None);
+                    return self.finish(header, frame);
                 }
                 self.header = Some(header);
             }
@@ -126,21 +126,16 @@ impl Decoder {
             return Ok(None);
         }
         self.header = None;
-        self.whole = core::mem::take(&mut self.partial).freeze();
-        // Split borrows by hand: `finish` must not touch `whole` while the frame borrows it.
-        let (offset, whole) = (self.offset, &self.whole);
-        match parse::body(header, &whole[HEADER as usize..], Some(whole)) {
-            Ok(frame) => {
-                self.last_offset = offset;
-                self.offset = offset + u64::from(header.length);
-                Ok(Some(frame))
-            }
-            Err((at, violation)) => {
-                let error = ProtocolError { offset: offset + u64::from(at), violation };
-                self.failed = Some(error);
-                Err(error)
-            }
+        let whole = core::mem::take(&mut self.partial).freeze();
+        // Looked at before it is kept: a frame that is refused must not stay in memory as long as the decoder does.
+        if let Err(fault) = parse::body(header, &whole[HEADER as usize..], None) {
+            return Err(self.fail(fault));
         }
+        self.last_offset = self.offset;
+        self.offset += u64::from(header.length);
+        self.whole = whole;
+        let frame = parse::body(header, &self.whole[HEADER as usize..], Some(&self.whole));
+        Ok(frame.ok())
     }
 
     /// Moves bytes from `input` to the partial frame until that has `length` or the input is used up.
@@ -156,13 +151,8 @@ impl Decoder {
     }
 
     #[inline]
-    fn finish<'a>(
-        &mut self,
-        header: Header,
-        frame: &'a [u8],
-        owner: Option<&'a Bytes>,
-    ) -> Result<Option<Frame<'a>>, ProtocolError> {
-        let frame = parse::body(header, &frame[HEADER as usize..], owner).map_err(|fault| self.fail(fault))?;
+    fn finish<'a>(&mut self, header: Header, frame: &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+        let frame = parse::body(header, &frame[HEADER as usize..], None).map_err(|fault| self.fail(fault))?;
         self.last_offset = self.offset;
         self.offset += u64::from(header.length);
         Ok(Some(frame))
@@ -170,17 +160,19 @@ impl Decoder {
 
     fn fail(&mut self, (at, violation): Fault) -> ProtocolError {
         let error = ProtocolError { offset: self.offset + u64::from(at), violation };
-        self.failed = Some(error);
-        self.partial = BytesMut::new();
-        error
+        self.give_up(error)
     }
 
     /// Ends the decoding for a reason that only whoever knows the connection's state can see; the offset is where the
     /// last frame began.
     pub fn reject(&mut self, violation: Violation) -> ProtocolError {
-        let error = ProtocolError { offset: self.last_offset, violation };
+        self.give_up(ProtocolError { offset: self.last_offset, violation })
+    }
+
+    fn give_up(&mut self, error: ProtocolError) -> ProtocolError {
         self.failed = Some(error);
         self.partial = BytesMut::new();
+        self.whole = Bytes::new();
         error
     }
 }
