@@ -89,8 +89,16 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     /// Only when the connection manager as a whole has failed. What happens to one connection, or what one peer does, ends
     /// that connection alone and is told to the handler.
     pub fn process_connections(&mut self) -> io::Result<Step> {
+        self.step(None)
+    }
+
+    /// A step that waits no longer than `most`.
+    fn step(&mut self, most: Option<Duration>) -> io::Result<Step> {
         let before = *self.core.counters();
-        let wait = self.wait();
+        let wait = match (self.wait(), most) {
+            (Some(wait), Some(most)) => Some(wait.min(most)),
+            (wait, most) => wait.or(most),
+        };
         self.ready.clear();
         self.manager.poll(&mut self.ready, wait)?;
         let now = self.manager.now();
@@ -145,16 +153,21 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         let deadline = self.manager.now() + within;
         let waits = self.manager.waker().is_some();
         self.is_closing = true;
-        let all = self.core.connections();
+        let (all, aborted_before) = (self.core.connections(), self.core.counters().aborted);
         self.core.close_all();
-        while self.core.connections() > 0 && self.manager.now() < deadline {
-            let step = self.process_connections()?;
+        loop {
+            let left = deadline.since(self.manager.now());
+            if left.is_zero() || (self.core.connections() == 0 && self.manager.draining() == 0) {
+                break;
+            }
+            let step = self.step(Some(left))?;
             if step.is_idle() && !waits {
                 break;
             }
         }
-        let aborted = self.core.abort_all();
+        self.core.abort_all();
         self.close();
+        let aborted = (self.core.counters().aborted - aborted_before) as usize + self.manager.draining();
         Ok(Shutdown { orderly: all.saturating_sub(aborted), aborted })
     }
 

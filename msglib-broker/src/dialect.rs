@@ -2,6 +2,7 @@
 
 use crate::reason::{Reason, Reject};
 use core::fmt;
+use core::time::Duration;
 use msglib_proto::SendQueue;
 use msglib_proto::transport::Peer;
 use thiserror::Error;
@@ -82,6 +83,17 @@ pub trait Dialect: Sized {
 
     /// Writes the last words to a peer that broke the protocol.
     fn failed(&self, session: &mut Self::Session, error: &Self::Error, out: &mut SendQueue);
+
+    /// How long a peer may go without a byte from here; `None` for as long as it likes.
+    fn idle_limit(session: &Self::Session) -> Option<Duration> {
+        let _ = session;
+        None
+    }
+
+    /// Writes something that only shows that this side is alive.
+    fn sign_of_life(&self, session: &mut Self::Session, out: &mut SendQueue) {
+        let _ = (session, out);
+    }
 
     /// Whether the handshake is done.
     fn is_greeted(session: &Self::Session) -> bool;

@@ -279,3 +279,170 @@ fn one_seed_one_behaviour() {
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));
 }
+
+fn own(body: &'static str) -> Frame<'static> {
+    Frame::User { kind: 0x8000, flags: 0, link: 0, body: Payload::from(body) }
+}
+
+#[test]
+fn a_connection_that_ends_for_two_reasons_in_one_step_ends_once() {
+    let mut told = Vec::new();
+    let mut bench = Bench::new(handler_fn(|cx, event| {
+        match event {
+            Event::Frame { from, frame: Frame::User { .. } } => {
+                told.push("frame");
+                cx.close(from);
+                return Err(Reject::new(ErrorCode::NOT_ALLOWED, "no"));
+            }
+            Event::Disconnected { .. } => told.push("over"),
+            _ => {}
+        }
+        Ok(())
+    }));
+    let id = bench.greeted();
+    bench.send(id, &[own("1")]);
+    bench.send(id, &[own("2")]);
+    assert!(bench.is_closed(id));
+    assert_eq!(bench.core.connections(), 0);
+    drop(bench);
+    assert_eq!(told, ["frame", "over"]);
+}
+
+#[test]
+fn a_shutdown_and_a_handshake_deadline_at_once_end_a_connection_once() {
+    let mut bench = Bench::new(Notes::default());
+    bench.open();
+    bench.now += Duration::from_secs(11);
+    bench.core.close_all();
+    bench.step();
+    assert_eq!(bench.core.counters().disconnected, 1);
+    assert_eq!(bench.closed.len(), 1);
+}
+
+#[test]
+fn a_client_that_said_how_long_it_waits_hears_something_in_time() {
+    let mut bench = Bench::new(Notes::default());
+    let id = bench.open();
+    let Frame::Hello(mut greeting) = hello() else { unreachable!() };
+    greeting.idle_ms = 1000;
+    bench.send(id, &[Frame::Hello(greeting)]);
+    bench.names(id);
+    let mut silence = Duration::ZERO;
+    let mut pings = 0;
+    for step in 0..100 {
+        bench.advance(Duration::from_millis(50));
+        if step == 30 {
+            bench.send(id, &[ping(1)]);
+        }
+        match bench.names(id).pop() {
+            None => silence += Duration::from_millis(50),
+            Some(name) => {
+                pings += usize::from(name == "Ping");
+                silence = Duration::ZERO;
+            }
+        }
+        assert!(silence < Duration::from_millis(600), "nothing for {silence:?}");
+    }
+    assert!((8..=20).contains(&pings), "{pings} pings in five seconds");
+    bench.end(id);
+    assert_eq!(bench.core.poll_timeout(), None, "nothing is left to be due");
+}
+
+#[test]
+fn the_timers_of_a_connection_end_with_it() {
+    let config = CoreConfig::default().with_handshake_timeout(Duration::MAX);
+    let mut bench = Bench::with_config(Notes::default(), config);
+    for _ in 0..10 {
+        let silent = bench.open();
+        bench.end(silent);
+        let greeted = bench.greeted();
+        bench.end(greeted);
+    }
+    assert_eq!(bench.core.poll_timeout(), None);
+}
+
+#[test]
+fn a_timer_in_the_past_is_due_with_the_next_step() {
+    let mut fired = 0;
+    let mut bench = Bench::new(handler_fn(|cx, event| {
+        match event {
+            Event::Connected { .. } => {
+                cx.set_timer(cx.now(), 1);
+            }
+            Event::Timer { .. } => {
+                fired += 1;
+                cx.set_timer(cx.now(), 1);
+            }
+            _ => {}
+        }
+        Ok(())
+    }));
+    bench.open();
+    for _ in 0..3 {
+        bench.core.handle_timeout(bench.now);
+        bench.core.end_of_step(bench.now);
+    }
+    drop(bench);
+    assert_eq!(fired, 3);
+}
+
+#[test]
+fn a_delivery_that_failed_has_used_up_no_tag() {
+    let mut results = Vec::new();
+    let mut bench = Bench::new(handler_fn(|cx, event| {
+        if let Event::Frame { from, frame: Frame::Credit { link, .. } } = event {
+            results.push(cx.deliver(from, link, 0, "count 0").is_err());
+            results.push(cx.deliver(from, link, 1, "good") == Ok(1));
+        }
+        Ok(())
+    }));
+    let id = bench.greeted();
+    bench.send(id, &[open(1, false, true), Frame::Credit { link: 1, upto: 5 }]);
+    assert!(bench.lines(id).last().unwrap().starts_with("Delivery { link: 1, tag: 1,"));
+    drop(bench);
+    assert_eq!(results, [true, true]);
+}
+
+#[test]
+fn a_refusal_that_comes_too_late_for_the_protocol_is_not_sent() {
+    let mut bench = Bench::new(handler_fn(|cx, event| match event {
+        Event::Frame { from, frame: Frame::Publish { link, number, .. } } => {
+            match number {
+                1 => cx.send(from, Frame::Confirmed { link, upto: 1 }).unwrap(),
+                _ => cx.send(from, Frame::Closed { link, code: ErrorCode::CHANNEL_DELETED, text: "" }).unwrap(),
+            }
+            Err(Reject::new(ErrorCode::BUSY, "too late"))
+        }
+        _ => Ok(()),
+    }));
+    let id = bench.greeted();
+    bench.send(id, &[open(1, true, false), publish(1, 1, "a"), publish(1, 2, "b")]);
+    assert_eq!(bench.names(id), ["Opened", "Confirmed", "Closed"]);
+}
+
+#[test]
+fn a_refused_connection_is_told_by_an_error_whatever_the_code() {
+    let mut bench = Bench::new(handler_fn(|_, event| match event {
+        Event::Connected { .. } => Err(Reject::new(ErrorCode::NONE, "")),
+        _ => Ok(()),
+    }));
+    let id = bench.open();
+    bench.step();
+    assert_eq!(bench.names(id), ["Error"], "a GOODBYE before WELCOME would break the protocol");
+}
+
+#[test]
+fn an_idle_connection_gives_its_buffer_back() {
+    let mut bench = Bench::new(handler_fn(|cx, event| {
+        if let Event::Frame { from, frame: frame @ Frame::User { .. } } = event {
+            cx.send(from, frame).unwrap();
+        }
+        Ok(())
+    }));
+    let id = bench.greeted();
+    bench.send(id, &[own("x"); 100]);
+    bench.step();
+    bench.step();
+    bench.step();
+    assert_eq!(bench.core.outbound_capacity(id), Some(0));
+}

@@ -243,3 +243,32 @@ fn a_message_outlives_the_unused_queue_rule() {
     assert_eq!(bench.names(client), ["Closed"], "a queue with a message is not unused");
     assert_eq!(bench.core.handler().queue(7).unwrap().ledger.ready, 1);
 }
+
+/// A peer that is sent a lot and reads nothing can still settle and publish: what it is owed must not stop what it says.
+#[test]
+fn who_does_not_read_can_still_settle_and_publish() {
+    let mut bench = bench();
+    let (client, sender) = (bench.greeted(), bench.greeted());
+    bench.room.insert(client, 0);
+    let large = Box::leak(vec![b'x'; 150_000].into_boxed_slice());
+    bench.send(client, &[open(1, true, true), credit(1, u64::MAX)]);
+    let big = |number| Frame::Publish { link: 1, number, confirm: false, payload: Payload::from(&large[..]) };
+    bench.send(sender, &[open(1, true, false), big(1), big(2), big(3)]);
+    assert!(bench.core.pending(client).unwrap().len() > 256 * 1024, "beyond the mark");
+    bench.send(client, &[Frame::Ack { link: 1, first: 1, last: 2 }, publish(1, 1, "mine")]);
+    let ledger = bench.core.handler().queue(7).unwrap().ledger;
+    assert_eq!((ledger.acked, ledger.accepted), (2, 4));
+    assert!(bench.core.wants_input(client));
+}
+
+#[test]
+fn nothing_is_delivered_to_a_client_that_has_said_goodbye() {
+    let mut bench = bench();
+    let (sender, leaving) = (bench.greeted(), bench.greeted());
+    bench.send(sender, &[open(1, true, false), publish(1, 1, "a")]);
+    let goodbye = Frame::Goodbye { code: msglib_proto::ErrorCode::NONE, text: "" };
+    bench.send(leaving, &[open(1, false, true), credit(1, 9), goodbye]);
+    assert_eq!(bench.names(leaving), ["Opened", "Goodbye"]);
+    let ledger = bench.core.handler().queue(7).unwrap().ledger;
+    assert_eq!((ledger.ready, ledger.given_back), (1, 0), "its count is not used up");
+}

@@ -328,6 +328,10 @@ impl ConnectionManager for EpollSocketManager {
         }
     }
 
+    fn draining(&self) -> usize {
+        self.drains.len()
+    }
+
     fn waker(&self) -> Option<Waker> {
         Some(self.selector.waker())
     }

@@ -221,6 +221,10 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         self.inner.close(id, how);
     }
 
+    fn draining(&self) -> usize {
+        self.inner.draining()
+    }
+
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
     }

@@ -179,7 +179,8 @@ fn a_handler_of_another_dialect_sees_its_frames_and_uses_the_same_queue() {
 
     drop(first);
     world.settle();
-    world.say(&second, "GET\nWHAT\nQUIT\nPUT lost\n");
+    world.say(&second, "GET\nWHAT\n");
+    world.say(&second, "QUIT\nPUT lost\n");
     let heard = world.hear(&second);
     assert!(heard.contains("MSG two\n"), "what the first one held comes back: {heard}");
     assert!(heard.contains("NO PUT, GET or QUIT\n") && heard.ends_with("BYE\n"), "{heard}");

@@ -102,3 +102,119 @@ fn an_idle_broker_waits_instead_of_spinning() {
     assert!(started.elapsed() >= Duration::from_millis(40), "ten steps took {:?}", started.elapsed());
     assert!(subscription.try_next().unwrap().is_none());
 }
+
+/// In memory the clock stands still, and a peer that has closed its sending side is reported at every poll.
+#[test]
+fn a_shutdown_in_memory_ends_although_a_peer_neither_reads_nor_leaves() {
+    let transport = Transport::new();
+    let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager);
+    let sender = Connection::new(transport.connect("broker").unwrap());
+    let stream = transport.connect("broker").unwrap();
+    let deaf = Connection::new(stream.clone());
+    let subscription = subscribe_with_prefetch(&deaf, "q", 1000).unwrap();
+    let large = vec![b'x'; 20_000];
+    for _ in 0..16 {
+        while publish_to_q(&sender, "q", &large).is_err_and(|error| error.is_would_block()) {
+            broker.process_connections().unwrap();
+        }
+    }
+    while sender.flush().is_err() {
+        broker.process_connections().unwrap();
+    }
+    broker.process_connections().unwrap();
+    let ledger = broker.handler().queue("q").unwrap().ledger;
+    assert!(ledger.in_flight > 10, "more is on its way than the pipe takes: {ledger:?}");
+    stream.shutdown_write();
+    let end = broker.shutdown(Duration::from_secs(5)).unwrap();
+    assert_eq!((end.orderly, end.aborted), (1, 1));
+    drop(subscription);
+}
+
+/// Over sockets: what was due to a peer that still sends arrives before the broker is gone, the goodbye included.
+#[test]
+fn an_orderly_shutdown_delivers_what_was_due_to_a_peer_that_is_still_sending() {
+    use std::io::{Read, Write};
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_millis(5)).build();
+    let manager = manager.unwrap();
+    let address = manager.local_addr().unwrap();
+    let core = CoreConfig::default().with_close_timeout(Duration::from_millis(300));
+    let config = BrokerConfig::default().with_core(core);
+    let mut broker = Broker::with_config(ConnectionHandler::new(), manager, Native::default(), config);
+    let stream = msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let connection = Connection::new(stream.try_clone().unwrap());
+    publish_to_q(&connection, "q", "x").unwrap();
+    broker.run_until(|broker| broker.handler().queue("q").is_some_and(|q| q.ledger.accepted == 1)).unwrap();
+    let noise = std::thread::spawn(move || {
+        // PINGs as long as the broker takes them.
+        let ping = [0, 0, 0, 20, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        while writer.write_all(&ping.repeat(1000)).is_ok() {}
+    });
+    let mut reader = stream;
+    let reading = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let end = reader.read_to_end(&mut all);
+        (all, end.map_err(|error| error.kind()))
+    });
+    for _ in 0..20 {
+        broker.process_connections().unwrap();
+    }
+    let end = broker.shutdown(Duration::from_secs(10)).unwrap();
+    drop(broker);
+    let (all, read) = reading.join().unwrap();
+    assert_eq!(end.aborted, 0);
+    let goodbye = [0, 0, 0, 14, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(all.ends_with(&goodbye), "{} bytes, then {read:?}", all.len());
+    noise.join().unwrap();
+    std::mem::forget(connection); // its goodbye would only be in the way
+}
+
+/// One thread that publishes large messages to the queue that it consumes from, on one blocking connection.
+#[test]
+fn publishing_and_consuming_on_one_blocking_connection_does_not_lock_up() {
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_millis(5)).build();
+    let manager = manager.unwrap();
+    let address = manager.local_addr().unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager);
+    let client = std::thread::spawn(move || {
+        let connection = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+        let mut subscription = subscribe_with_prefetch(&connection, "q", 1000).unwrap();
+        let large = vec![b'x'; 1_000_000];
+        for _ in 0..30 {
+            publish_to_q(&connection, "q", &large).unwrap();
+        }
+        for _ in 0..30 {
+            subscription.next().unwrap().ack().unwrap();
+        }
+        connection.close().unwrap();
+    });
+    broker.run_until(|_| client.is_finished()).unwrap();
+    client.join().unwrap();
+    assert_eq!(broker.handler().queue("q").unwrap().ledger.acked, 30);
+}
+
+#[test]
+fn a_shutdown_lasts_no_longer_than_it_may_and_counts_who_was_cut_off() {
+    let manager =
+        EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).poll_timeout(Duration::from_secs(60)).build();
+    let manager = manager.unwrap();
+    let address = manager.local_addr().unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), manager);
+    let deaf = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+    let subscription = subscribe_with_prefetch(&deaf, "q", 10).unwrap();
+    let sender = std::thread::spawn(move || {
+        let connection = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+        publish_to_q(&connection, "q", &vec![b'x'; 15_000_000]).unwrap();
+        connection.close().unwrap();
+    });
+    broker.run_until(|broker| broker.handler().queue("q").is_some_and(|q| q.ledger.in_flight == 1)).unwrap();
+    let started = Instant::now();
+    let end = broker.shutdown(Duration::from_millis(200)).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(4), "it took {:?}", started.elapsed());
+    assert_eq!(end.aborted, 1);
+    sender.join().unwrap();
+    drop(subscription);
+}

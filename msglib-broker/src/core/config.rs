@@ -9,8 +9,9 @@ pub struct CoreConfig {
     /// From this many bytes waiting for one connection on, deliveries to it are
     /// [`Full`](crate::SendError::Full). Default 256 KiB: as much as one write takes well.
     pub high_water: usize,
-    /// Beyond the high-water mark, the answers to what a peer sends have this much room; when it is used up nothing more
-    /// is read from that peer until half of what waits is written. Default 64 KiB.
+    /// Beside the deliveries, the answers to what a peer sends have this much room; when it is used up nothing more is read from
+    /// that peer until some of it is written. Deliveries do not use it up, so that who does not read can still settle.
+    /// Default 64 KiB.
     pub reserve: usize,
     /// Frames handled for one connection before the others have their turn. Default 16,384.
     pub frames_per_turn: usize,
@@ -48,7 +49,7 @@ macro_rules! setters {
 }
 
 setters! {
-    /// With another [`high_water`](CoreConfig::high_water), in bytes.
+    /// With another [`high_water`](CoreConfig::high_water), in bytes; with 0 there would never be room, so it counts as 1.
     with_high_water, high_water: usize;
     /// With another [`reserve`](CoreConfig::reserve), in bytes.
     with_reserve, reserve: usize;
@@ -84,6 +85,8 @@ pub struct Counters {
     pub rejected: u64,
     /// Times that a connection was found full.
     pub full: u64,
+    /// Connections that were cut off with something still to be written to them, by a deadline or for good.
+    pub aborted: u64,
     /// Connections that did not finish their handshake in time.
     pub handshake_timeouts: u64,
 }

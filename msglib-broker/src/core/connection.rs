@@ -1,5 +1,6 @@
 //! One connection, as the core keeps it.
 
+use super::timers::TimerId;
 use crate::core::config::CoreConfig;
 use crate::dialect::Dialect;
 use crate::reason::Reason;
@@ -18,6 +19,49 @@ pub(crate) struct Connection<D: Dialect> {
     pub(crate) held: Vec<u8>,
     pub(crate) phase: Phase,
     pub(crate) flags: Flags,
+    /// What of the outbound is answers to the peer.
+    pub(crate) answers: Answers,
+    /// Bytes that were written so far.
+    pub(crate) sent: u64,
+    /// The handshake's deadline, and after that the one for the last words.
+    pub(crate) deadline: Option<TimerId>,
+    /// When the peer must have heard something, and what it had been sent when that was set.
+    pub(crate) sign_of_life: Option<(TimerId, u64)>,
+}
+
+/// How much of an outbound is answers, to within one turn-over of it.
+///
+/// The reserve is for answers, and deliveries must not use it up: else a consumer that does not read could not settle either,
+/// and a peer that publishes and consumes could wait for itself.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Queued before `mark` was reached, and not sent for all that is known.
+    before: usize,
+    /// Queued since then.
+    since: usize,
+    /// A place in the stream; when all before it is sent, a new one is taken.
+    mark: u64,
+}
+
+impl Answers {
+    pub(crate) fn waiting(&self) -> usize {
+        self.before + self.since
+    }
+
+    fn queued(&mut self, bytes: usize) {
+        self.since += bytes;
+    }
+
+    /// The stream was sent up to `sent`, and `queued` is its end.
+    fn sent(&mut self, sent: u64, queued: u64) {
+        if sent >= self.mark {
+            self.before = core::mem::take(&mut self.since);
+            self.mark = queued;
+        }
+        if sent == queued {
+            self.before = 0;
+        }
+    }
 }
 
 /// How far a connection has come.
@@ -46,6 +90,8 @@ pub(crate) struct Flags {
     pub(crate) input_over: bool,
     /// Held input waits for room in the outbound.
     pub(crate) stalled: bool,
+    /// In the list of those whose outbound has become empty.
+    pub(crate) emptied: bool,
 }
 
 impl<D: Dialect> Connection<D> {
@@ -59,6 +105,33 @@ impl<D: Dialect> Connection<D> {
             held: Vec::new(),
             phase: Phase::Live,
             flags: Flags::default(),
+            answers: Answers::default(),
+            sent: 0,
+            deadline: None,
+            sign_of_life: None,
+        }
+    }
+
+    /// The first `n` bytes that waited are written.
+    pub(crate) fn advance(&mut self, n: usize) {
+        self.out.advance(n);
+        self.sent += n as u64;
+        self.answers.sent(self.sent, self.sent + self.out.len() as u64);
+    }
+
+    /// What was queued since the outbound had `before` bytes is an answer.
+    pub(crate) fn answered(&mut self, before: usize) {
+        self.answers.queued(self.out.len().saturating_sub(before));
+    }
+
+    /// The reason of an end that is due at the end of the step, taken out.
+    pub(crate) fn take_ending(&mut self) -> Option<Reason> {
+        match core::mem::replace(&mut self.phase, Phase::Live) {
+            Phase::Ending(reason) => Some(reason),
+            other => {
+                self.phase = other;
+                None
+            }
         }
     }
 
@@ -73,7 +146,7 @@ impl<D: Dialect> Connection<D> {
 
     /// Whether the answers to further input would have room.
     pub(crate) fn has_reserve(&self, config: &CoreConfig) -> bool {
-        self.out.len() <= config.high_water.saturating_add(config.reserve)
+        self.answers.waiting() <= config.reserve
     }
 
     /// Whether frames of the peer can be handled now.

@@ -62,7 +62,7 @@ impl<D: Dialect> Context<'_, D> {
 
     /// Sets a timer. `token` is the handler's own and comes back with the event. A time in the past is due with the next step.
     pub fn set_timer(&mut self, at: Instant, token: u64) -> TimerId {
-        self.state.timers.set(at, Due::Handler { token })
+        self.state.timers.set(self.state.now, at, Due::Handler { token })
     }
 
     /// Cancels a timer; false if it is not set any more.

@@ -90,7 +90,9 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.insert(Connection::new(id, peer.clone(), opened));
         self.state.counters.connected += 1;
         let deadline = now + self.state.config.handshake_timeout;
-        self.state.timers.set(deadline, Due::Handshake(id));
+        if self.state.get(id).is_some_and(|connection| !D::is_greeted(&connection.session)) {
+            self.state.set_deadline(id, deadline, Due::Handshake(id));
+        }
         let mut cx = Context { state: &mut self.state };
         if let Err(reject) = self.handler.handle(&mut cx, Event::Connected { id, peer: &peer }) {
             self.state.finish(id, Reason::Rejected(reject));
@@ -140,7 +142,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.now = now;
         self.state.counters.bytes_sent += n as u64;
         if let Some(connection) = self.state.get_mut(id) {
-            connection.out.advance(n);
+            connection.advance(n);
         }
         self.state.sent(id);
     }
@@ -148,6 +150,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// Time has passed: fires due timers, a bounded number, and works on what earlier steps have left over.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.state.now = now;
+        self.state.relax();
         self.fire_timers();
         self.handle_drained();
         self.handle_backlog();
@@ -184,6 +187,11 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// What waits to be written to a connection.
     pub fn pending(&self, id: ConnectionId) -> Option<&SendQueue> {
         self.state.get(id).map(|connection| &connection.out).filter(|out| !out.is_empty())
+    }
+
+    /// Bytes of memory that a connection's outbound holds, waiting or not; shared payloads are not counted.
+    pub fn outbound_capacity(&self, id: ConnectionId) -> Option<usize> {
+        self.state.get(id).map(|connection| connection.out.capacity())
     }
 
     /// The next connection to close, and how. The core has forgotten it.
@@ -280,6 +288,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     }
 
     fn fire_timers(&mut self) {
+        self.state.timers.begin();
         for _ in 0..self.state.config.timers_per_step.max(1) {
             let Some((timer, due)) = self.state.timers.pop(self.state.now) else { return };
             match due {
@@ -294,6 +303,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
                         self.state.finish(id, Reason::HandshakeTimeout);
                     }
                 }
+                Due::SignOfLife(id) => self.state.sign_of_life(id),
                 Due::Close(id) => {
                     if self.state.get(id).is_some_and(|c| matches!(c.phase, Phase::Draining)) {
                         self.state.close(id, Close::Abort);
@@ -330,8 +340,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     fn handle_ending(&mut self) {
         for _ in 0..self.state.ending.len() {
             let Some(id) = self.state.ending.pop_front() else { return };
-            let Some(connection) = self.state.get_mut(id) else { continue };
-            if let Phase::Ending(reason) = core::mem::replace(&mut connection.phase, Phase::Live) {
+            if let Some(reason) = self.state.get_mut(id).and_then(Connection::take_ending) {
                 self.state.finish(id, reason);
             }
         }

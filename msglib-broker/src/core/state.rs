@@ -6,6 +6,7 @@ use super::timers::{Due, Timers};
 use crate::dialect::{Dialect, Received, SendError};
 use crate::random::Random;
 use crate::reason::{Reason, Reject};
+use core::time::Duration;
 use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId};
 use std::collections::VecDeque;
@@ -26,6 +27,9 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) backlog: VecDeque<ConnectionId>,
     /// In `Phase::Ending`.
     pub(crate) ending: VecDeque<ConnectionId>,
+    /// Their outbound became empty in this step, or the one before.
+    pub(crate) emptied: Vec<ConnectionId>,
+    pub(crate) emptied_before: Vec<ConnectionId>,
     /// Room again, after somebody was refused.
     pub(crate) drained: VecDeque<ConnectionId>,
     /// Input is welcome again, after some was refused.
@@ -56,6 +60,8 @@ impl<D: Dialect> State<D> {
             touched: VecDeque::new(),
             backlog: VecDeque::new(),
             ending: VecDeque::new(),
+            emptied: Vec::new(),
+            emptied_before: Vec::new(),
             drained: VecDeque::new(),
             resumed: VecDeque::new(),
             gone: VecDeque::new(),
@@ -120,17 +126,28 @@ impl<D: Dialect> State<D> {
     }
 
     pub(crate) fn send(&mut self, to: ConnectionId, answer: &D::Answer<'_>) -> Result<(), SendError> {
-        let high_water = self.config.high_water;
+        let high_water = self.config.high_water.max(1);
         let slot = self.connections.get_mut(to.index()).and_then(Option::as_mut);
         let Some(connection) = slot.filter(|connection| connection.id == to && connection.is_open()) else {
             return Err(SendError::Gone);
         };
-        if connection.out.len() >= high_water && D::is_paced(answer) {
-            connection.flags.wants_room = true;
-            self.counters.full += 1;
-            return Err(SendError::Full);
+        let before = connection.out.len();
+        let is_paced = D::is_paced(answer);
+        if is_paced {
+            if !connection.is_live() {
+                // It is leaving: what is due to it still goes out, but nothing new.
+                return Err(SendError::Gone);
+            }
+            if before >= high_water {
+                connection.flags.wants_room = true;
+                self.counters.full += 1;
+                return Err(SendError::Full);
+            }
         }
         self.dialect.send(&mut connection.session, answer, &mut connection.out)?;
+        if !is_paced {
+            connection.answered(before);
+        }
         self.counters.frames_sent += 1;
         if !connection.flags.touched {
             connection.flags.touched = true;
@@ -144,7 +161,9 @@ impl<D: Dialect> State<D> {
         self.counters.frames_received += 1;
         let slot = self.connections.get_mut(from.index()).and_then(Option::as_mut);
         let connection = slot.filter(|connection| connection.id == from)?;
+        let before = connection.out.len();
         let received = self.dialect.receive(&mut connection.session, frame, offset, &mut connection.out);
+        connection.answered(before);
         match received {
             Ok(Received::Pass) => Some(Received::Pass),
             Ok(other) => {
@@ -162,7 +181,12 @@ impl<D: Dialect> State<D> {
     pub(crate) fn accepted(&mut self, id: ConnectionId) {
         let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
         if let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) {
+            let before = connection.out.len();
             self.dialect.accepted(&mut connection.session, &mut connection.out);
+            connection.answered(before);
+            if connection.deadline.is_some() && D::is_greeted(&connection.session) {
+                self.greeted(id);
+            }
         }
         self.touch(id);
     }
@@ -172,11 +196,65 @@ impl<D: Dialect> State<D> {
         self.counters.rejected += 1;
         let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
         let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        let before = connection.out.len();
         let goes_on =
             !reject.is_fatal() && self.dialect.rejected(&mut connection.session, &reject, &mut connection.out);
+        connection.answered(before);
         self.touch(id);
         if !goes_on {
             self.finish(id, Reason::Rejected(reject));
+        }
+    }
+
+    /// The handshake is done: its deadline is off, and the peer's own patience counts.
+    fn greeted(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get_mut(id) else { return };
+        let limit = D::idle_limit(&connection.session);
+        if let Some(timer) = connection.deadline.take() {
+            self.timers.cancel(timer);
+        }
+        if let Some(limit) = limit {
+            self.expect_sign_of_life(id, limit);
+        }
+    }
+
+    /// At each quarter of what the peer allows: what was sent right after a look is half of it old at the next but one.
+    fn expect_sign_of_life(&mut self, id: ConnectionId, limit: Duration) {
+        let timer = self.timers.set(self.now, self.now + limit / 4, Due::SignOfLife(id));
+        if let Some(connection) = self.get_mut(id) {
+            connection.sign_of_life = Some((timer, connection.sent));
+        }
+    }
+
+    /// The peer must have heard something by now.
+    pub(crate) fn sign_of_life(&mut self, id: ConnectionId) {
+        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
+        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_live()) else { return };
+        let (Some((_, sent)), Some(limit)) = (connection.sign_of_life, D::idle_limit(&connection.session)) else {
+            return;
+        };
+        if connection.sent == sent && connection.out.is_empty() {
+            self.dialect.sign_of_life(&mut connection.session, &mut connection.out);
+            connection.answered(0);
+        }
+        self.touch(id);
+        self.expect_sign_of_life(id, limit);
+    }
+
+    /// A deadline for the handshake, and another when the connection ends.
+    pub(crate) fn set_deadline(&mut self, id: ConnectionId, at: Instant, due: Due) {
+        self.clear_timers(id);
+        let timer = self.timers.set(self.now, at, due);
+        if let Some(connection) = self.get_mut(id) {
+            connection.deadline = Some(timer);
+        }
+    }
+
+    fn clear_timers(&mut self, id: ConnectionId) {
+        let Some(connection) = self.get_mut(id) else { return };
+        let timers = [connection.deadline.take(), connection.sign_of_life.take().map(|(timer, _)| timer)];
+        for timer in timers.into_iter().flatten() {
+            self.timers.cancel(timer);
         }
     }
 
@@ -230,6 +308,8 @@ impl<D: Dialect> State<D> {
     }
 
     pub(crate) fn close(&mut self, id: ConnectionId, how: Close) {
+        self.clear_timers(id);
+        self.counters.aborted += u64::from(matches!(how, Close::Abort));
         if let Some(connection) = self.get_mut(id) {
             connection.phase = Phase::Closing;
             self.closes.push_back((id, how));
@@ -238,13 +318,20 @@ impl<D: Dialect> State<D> {
 
     /// After bytes were written: who waited for that?
     pub(crate) fn sent(&mut self, id: ConnectionId) {
-        let (high_water, reserve) = (self.config.high_water, self.config.reserve);
+        let (high_water, reserve) = (self.config.high_water.max(1), self.config.reserve);
         let Some(connection) = self.get_mut(id) else { return };
-        let (waiting, flags) = (connection.out.len(), &mut connection.flags);
+        let (waiting, answers) = (connection.out.len(), connection.answers.waiting());
+        let flags = &mut connection.flags;
         let has_room = flags.wants_room && waiting <= high_water / 2;
-        let unstalled = flags.stalled && waiting <= high_water.saturating_add(reserve) / 2;
+        let unstalled = flags.stalled && answers <= reserve / 2;
         flags.wants_room &= !has_room;
         flags.stalled &= !unstalled;
+        let emptied = waiting == 0 && !flags.emptied;
+        flags.emptied |= emptied;
+        if emptied {
+            self.emptied.push(id);
+        }
+        let Some(connection) = self.get(id) else { return };
         if has_room && connection.is_open() {
             self.drained.push_back(id);
         }
@@ -255,14 +342,27 @@ impl<D: Dialect> State<D> {
         self.close_if_flushed(id);
     }
 
+    /// Those whose outbound became empty in the step before, and that had nothing to say since, give its memory back: an idle
+    /// connection holds no buffer, and a busy one keeps its own.
+    pub(crate) fn relax(&mut self) {
+        let mut idle = core::mem::replace(&mut self.emptied_before, core::mem::take(&mut self.emptied));
+        for id in idle.drain(..) {
+            if let Some(connection) = self.get_mut(id) {
+                connection.flags.emptied = false;
+                if connection.out.is_empty() {
+                    connection.out.shrink();
+                }
+            }
+        }
+        self.emptied = idle;
+    }
+
     /// Tells the driver that input is welcome again, if it was refused before.
     pub(crate) fn resume(&mut self, id: ConnectionId) {
-        let low = self.config.high_water.saturating_add(self.config.reserve) / 2;
-        if let Some(connection) = self.get_mut(id)
+        if let Some(connection) = self.get(id)
             && connection.flags.wants_input
-            && connection.is_live()
-            && connection.held.is_empty()
-            && connection.out.len() <= low
+            && connection.may_read(&self.config)
+            && let Some(connection) = self.get_mut(id)
         {
             connection.flags.wants_input = false;
             self.resumed.push_back(id);
@@ -271,7 +371,8 @@ impl<D: Dialect> State<D> {
 
     fn over(&mut self, id: ConnectionId, reason: Reason) {
         let failed = matches!(reason, Reason::Io(_));
-        let Some(connection) = self.get_mut(id) else { return };
+        // It ends once, however many causes there are.
+        let Some(connection) = self.get_mut(id).filter(|connection| connection.is_open()) else { return };
         connection.phase = Phase::Draining;
         connection.held = Vec::new();
         self.gone.push_back((id, reason));
@@ -280,7 +381,7 @@ impl<D: Dialect> State<D> {
             return self.close(id, Close::Abort);
         }
         let deadline = self.now + self.config.close_timeout;
-        self.timers.set(deadline, Due::Close(id));
+        self.set_deadline(id, deadline, Due::Close(id));
         self.touch(id);
         self.close_if_flushed(id);
     }

@@ -18,6 +18,8 @@ pub(crate) enum Due {
     Handler { token: u64 },
     /// The connection must be greeted by now.
     Handshake(ConnectionId),
+    /// The peer must hear something by now.
+    SignOfLife(ConnectionId),
     /// What waits for a connection that ends must be written by now.
     Close(ConnectionId),
 }
@@ -27,23 +29,34 @@ pub(crate) enum Due {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: BTreeMap<TimerId, Due>,
+    /// Those that were due when they were set: for the next step, so that a timer that sets itself anew cannot hold this one.
+    overdue: BTreeMap<TimerId, Due>,
     numbers: u64,
 }
 
 impl Timers {
-    pub(crate) fn set(&mut self, at: Instant, due: Due) -> TimerId {
+    pub(crate) fn set(&mut self, now: Instant, at: Instant, due: Due) -> TimerId {
         self.numbers += 1;
         let id = TimerId { at, number: self.numbers };
-        self.due.insert(id, due);
+        if at > now { &mut self.due } else { &mut self.overdue }.insert(id, due);
         id
     }
 
     pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
-        self.due.remove(&id).is_some()
+        self.due.remove(&id).or_else(|| self.overdue.remove(&id)).is_some()
     }
 
+    /// When the next step must come for them.
     pub(crate) fn next(&self) -> Option<Instant> {
+        if !self.overdue.is_empty() {
+            return Some(Instant::ZERO);
+        }
         self.due.first_key_value().map(|(id, _)| id.at)
+    }
+
+    /// A step begins.
+    pub(crate) fn begin(&mut self) {
+        self.due.append(&mut self.overdue);
     }
 
     /// Takes the first timer that is due, if there is one.
@@ -64,10 +77,10 @@ mod tests {
     fn timers_fire_by_time_then_by_age() {
         let mut timers = Timers::default();
         let at = Instant::from_nanos;
-        let late = timers.set(at(20), Due::Handler { token: 1 });
-        let first = timers.set(at(10), Due::Handler { token: 2 });
-        let second = timers.set(at(10), Due::Handler { token: 3 });
-        let gone = timers.set(at(5), Due::Handler { token: 4 });
+        let late = timers.set(at(0), at(20), Due::Handler { token: 1 });
+        let first = timers.set(at(0), at(10), Due::Handler { token: 2 });
+        let second = timers.set(at(0), at(10), Due::Handler { token: 3 });
+        let gone = timers.set(at(0), at(5), Due::Handler { token: 4 });
         assert!(timers.cancel(gone));
         assert!(!timers.cancel(gone), "only once");
         assert_eq!(timers.next(), Some(at(10)));
@@ -76,6 +89,20 @@ mod tests {
         assert_eq!(timers.pop(at(15)).map(|(id, _)| id), Some(second));
         assert_eq!(timers.pop(at(15)), None);
         assert_eq!(timers.pop(at(20)).map(|(id, _)| id), Some(late));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_timer_that_is_due_when_it_is_set_waits_for_the_next_step() {
+        let mut timers = Timers::default();
+        let now = Instant::from_nanos(10);
+        let first = timers.set(now, now, Due::Handler { token: 1 });
+        let second = timers.set(now, Instant::ZERO, Due::Handler { token: 2 });
+        assert_eq!(timers.pop(now), None);
+        assert_eq!(timers.next(), Some(Instant::ZERO));
+        assert!(timers.cancel(second));
+        timers.begin();
+        assert_eq!(timers.pop(now).map(|(id, _)| id), Some(first));
         assert_eq!(timers.next(), None);
     }
 }

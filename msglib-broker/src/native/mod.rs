@@ -7,6 +7,7 @@ pub use session::NativeSession;
 
 use crate::dialect::{Dialect, Received, SendError};
 use crate::reason::{Reason, Reject};
+use core::time::Duration;
 use msglib_proto::transport::Peer;
 use msglib_proto::{Decoder, Frame, FrameType, Limits, ProtocolError, SendQueue};
 
@@ -99,6 +100,14 @@ impl Dialect for Native {
 
     fn failed(&self, session: &mut NativeSession, error: &ProtocolError, out: &mut SendQueue) {
         session.failed(error, out);
+    }
+
+    fn idle_limit(session: &NativeSession) -> Option<Duration> {
+        session.idle_limit()
+    }
+
+    fn sign_of_life(&self, session: &mut NativeSession, out: &mut SendQueue) {
+        session.sign_of_life(out);
     }
 
     fn is_greeted(session: &NativeSession) -> bool {

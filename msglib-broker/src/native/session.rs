@@ -3,6 +3,7 @@
 use super::links::{Link, Links};
 use crate::dialect::{Received, SendError};
 use crate::reason::{Reason, Reject};
+use core::time::Duration;
 use msglib_proto::{
     ConnectionState, ErrorCode, Frame, FrameType, Hello, Limits, LinkNumber, LinkState, ProtocolError, Role, Ruling,
     Scope, SendQueue, VERSION, Violation, Welcome, encode, ruling,
@@ -19,6 +20,8 @@ pub struct NativeSession {
     /// The largest payload that the client takes.
     max_payload: u32,
     features: u64,
+    /// After how many milliseconds without a byte the client gives up; 0 for never.
+    idle_ms: u32,
     links: Links,
     /// What the last frame was, for the answer to it.
     last: Last,
@@ -39,6 +42,7 @@ impl NativeSession {
             silent: false,
             max_payload: 0,
             features: 0,
+            idle_ms: 0,
             links: Links::default(),
             last: Last { frame: FrameType::Hello, link: 0, number: 0 },
         }
@@ -76,6 +80,18 @@ impl NativeSession {
 
     pub(super) fn is_greeted(&self) -> bool {
         self.state != ConnectionState::Fresh
+    }
+
+    /// What the client said of its patience (PROTOCOL §4.1).
+    pub(super) fn idle_limit(&self) -> Option<Duration> {
+        (self.idle_ms > 0).then(|| Duration::from_millis(u64::from(self.idle_ms)))
+    }
+
+    /// A PING, whose answer does not matter (PROTOCOL §4.2).
+    pub(super) fn sign_of_life(&mut self, out: &mut SendQueue) {
+        if !self.silent {
+            self.write(&Frame::Ping { token: 0 }, out);
+        }
     }
 
     /// Checks a frame by PROTOCOL §10, then §5 and §6, and answers what needs no handler.
@@ -158,7 +174,10 @@ impl NativeSession {
         let (code, text) = (reject.code(), reject.text());
         match frame {
             FrameType::Publish => {
-                self.write(&Frame::Refused { link, first: number, last: number, code, text }, out);
+                // Unless the handler has closed the link, or confirmed the publish, before it refused it.
+                if self.answerable(link, out).is_ok_and(|open| open.confirmed < number) {
+                    self.write(&Frame::Refused { link, first: number, last: number, code, text }, out);
+                }
                 true
             }
             FrameType::Open | FrameType::Close | FrameType::Credit | FrameType::Ack | FrameType::Refuse => {
@@ -182,7 +201,15 @@ impl NativeSession {
         }
         self.welcome(limits, name, out);
         match *frame {
-            Frame::Delivery { link, tag, payload, .. } => self.check_delivery(link, tag, payload.len(), out)?,
+            Frame::Delivery { link, tag, count, payload } => {
+                self.check_delivery(link, tag, payload.len(), out)?;
+                if count == 0 {
+                    return Err(SendError::Misuse("the count of a delivery begins with 1"));
+                }
+                if let Some(open) = self.links.get_mut(link) {
+                    open.delivered = tag;
+                }
+            }
             Frame::Credit { link, upto } => {
                 let open = self.usable(link, out)?;
                 if !open.publishes || upto < open.publish_credit {
@@ -236,7 +263,7 @@ impl NativeSession {
         }
         let (code, text) = match reason {
             Reason::HandshakeTimeout => (ErrorCode::HANDSHAKE_TIMEOUT, "no HELLO came in time"),
-            Reason::Rejected(reject) => (reject.code(), reject.text()),
+            Reason::Rejected(reject) if reject.code() != ErrorCode::NONE => (reject.code(), reject.text()),
             _ if !self.is_greeted() => (ErrorCode::SHUTTING_DOWN, "the connection ends before its HELLO"),
             _ => (ErrorCode::NONE, ""),
         };
@@ -263,6 +290,7 @@ impl NativeSession {
         }
         self.state = ConnectionState::Greeted;
         self.max_payload = hello.max_payload;
+        self.idle_ms = hello.idle_ms;
         Ok(Received::PassAndAnswer)
     }
 
@@ -323,7 +351,6 @@ impl NativeSession {
         if tag > open.delivery_credit {
             return Err(SendError::NoCredit(link));
         }
-        open.delivered = tag;
         Ok(())
     }
 

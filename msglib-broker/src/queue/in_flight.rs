@@ -1,6 +1,6 @@
 //! What one consumer holds: a ring of dense tags.
 
-use super::Message;
+use super::{Message, relax};
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
@@ -27,6 +27,11 @@ impl InFlight {
         self.slots.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// The message is delivered with the next tag.
     pub(super) fn push(&mut self, message: Message) {
         self.slots.push_back(Some(message));
@@ -49,6 +54,7 @@ impl InFlight {
             self.slots.pop_front();
             self.before += 1;
         }
+        relax(&mut self.slots);
     }
 
     /// All that is in flight, in the order of the tags.

@@ -262,6 +262,10 @@ impl<C> Queue<C> {
             // The same share for everyone in this round.
             let share = self.ready.len().div_ceil(self.eligible.len()).min(QUANTUM);
             for _ in 0..self.eligible.len() {
+                // Whose turn did not come is first the next time.
+                if left == 0 || self.ready.is_empty() {
+                    break;
+                }
                 let Some(id) = self.eligible.pop_front() else { break };
                 let (taken, failed) = self.turn(id, share.min(left), &mut deliver);
                 left -= taken;
@@ -271,6 +275,7 @@ impl<C> Queue<C> {
                 self.list(id);
             }
         }
+        relax(&mut self.ready);
         budget - left
     }
 
@@ -358,6 +363,15 @@ impl<C> Queue<C> {
             consumer.is_listed = true;
             self.eligible.push_back(id);
         }
+    }
+}
+
+/// Gives back most of a ring that is nearly empty: what a burst took must not stay for ever. Far enough from the next growth to
+/// cost nothing on average.
+fn relax<T>(ring: &mut VecDeque<T>) {
+    const SMALL: usize = 1024;
+    if ring.capacity() > SMALL && ring.len() < ring.capacity() / 8 {
+        ring.shrink_to(ring.capacity() / 4);
     }
 }
 

@@ -193,3 +193,39 @@ fn consumers_that_come_and_go_leave_nothing_behind() {
     queue.push(Bytes::from("1")).unwrap();
     assert_eq!(deliveries(&mut queue), ["s1×1 1"]);
 }
+
+#[test]
+fn single_messages_go_round_and_the_idle_cost_nothing() {
+    let mut queue: Queue<char> = Queue::new(QueueConfig::default());
+    for name in ['a', 'b', 'c'] {
+        let id = queue.add_consumer(name);
+        queue.allow(id, u64::MAX);
+    }
+    let mut got = String::new();
+    for _ in 0..9 {
+        queue.push(Bytes::from("x")).unwrap();
+        queue.dispatch(10, |offer| {
+            got.push(*offer.consumer);
+            Ok(())
+        });
+    }
+    assert_eq!(got, "abcabcabc");
+}
+
+#[test]
+fn a_burst_leaves_no_ring_behind() {
+    let mut queue: Queue<char> = Queue::new(QueueConfig::default().with_max_in_flight(1 << 20));
+    let a = queue.add_consumer('a');
+    queue.allow(a, u64::MAX);
+    for _ in 0..100_000 {
+        queue.push(Bytes::from_static(b"x")).unwrap();
+    }
+    while queue.dispatch(1000, |_| Ok(())) > 0 {}
+    for first in (1..100_000).step_by(1000) {
+        queue.ack(a, first..=first + 999);
+    }
+    assert!(queue.is_empty());
+    assert!(queue.ready.capacity() <= 2048, "{}", queue.ready.capacity());
+    let consumer = queue.consumers.get_mut(a).unwrap();
+    assert!(consumer.in_flight.capacity() <= 2048, "{}", consumer.in_flight.capacity());
+}

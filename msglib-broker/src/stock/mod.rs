@@ -267,11 +267,14 @@ impl ConnectionHandler {
             publisher.send_last_outcomes(cx, id, number);
         }
         let code = match error {
-            SendError::TooLarge { .. } => ErrorCode::CONSUMER_TOO_SMALL,
-            _ => ErrorCode::INTERNAL,
+            SendError::TooLarge { .. } => Some(ErrorCode::CONSUMER_TOO_SMALL),
+            // It is leaving, and its goodbye is on the way.
+            SendError::Gone => None,
+            _ => Some(ErrorCode::INTERNAL),
         };
-        // Gone: the client has left already, and this is not for it any more.
-        let _ = cx.send(id, Frame::Closed { link: number, code, text: &error.to_string() });
+        if let Some(code) = code {
+            let _ = cx.send(id, Frame::Closed { link: number, code, text: &error.to_string() });
+        }
         self.leave(&link);
     }
 }

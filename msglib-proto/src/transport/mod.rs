@@ -227,6 +227,12 @@ pub trait ConnectionManager {
     /// A second call is harmless, and an abort overrides a drain (T8).
     fn close(&mut self, id: ConnectionId, how: Close);
 
+    /// How many connections were closed with a drain that is not over yet. Polls go on with them; a manager that is dropped
+    /// before may cut them off. By default none: for a backend whose drains need nobody.
+    fn draining(&self) -> usize {
+        0
+    }
+
     /// Something that ends a waiting `poll` from another thread (T15); `None` where a poll never waits.
     fn waker(&self) -> Option<Waker>;
 
@@ -252,6 +258,9 @@ macro_rules! forward {
             }
             fn close(&mut self, id: ConnectionId, how: Close) {
                 (**self).close(id, how);
+            }
+            fn draining(&self) -> usize {
+                (**self).draining()
             }
             fn waker(&self) -> Option<Waker> {
                 (**self).waker()

@@ -238,6 +238,10 @@ impl<M: ConnectionManager> ConnectionManager for Transform<M> {
         }
     }
 
+    fn draining(&self) -> usize {
+        self.draining.len() + self.inner.draining()
+    }
+
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
     }
