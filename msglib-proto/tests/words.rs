@@ -178,3 +178,31 @@ fn a_decoder_believes_what_it_has_received_and_not_what_it_was_promised() {
     assert_eq!(small.decode(&mut &ping[..]), Ok(None));
     assert_eq!(small.buffered(), 20, "no more than the frame takes");
 }
+
+#[test]
+fn what_does_not_fit_into_a_frame_is_refused_before_anything_is_written() {
+    use msglib_proto::{Frame, Hello, MAX_HELLO, SendQueue, encode};
+    let mut out = SendQueue::new();
+    let hello = |min_version, max_version, credentials| {
+        let (name, mechanism) = ("name", "mechanism");
+        Frame::Hello(Hello {
+            min_version,
+            max_version,
+            features: 0,
+            max_payload: 0,
+            idle_ms: 0,
+            name,
+            mechanism,
+            credentials,
+        })
+    };
+    // 12 of header, 28 of fields, 4 and 9 of texts.
+    let most = vec![0; MAX_HELLO as usize - 12 - 28 - 4 - 9];
+    encode(&hello(1, 1, &most), &mut out).unwrap();
+    assert_eq!(out.len(), MAX_HELLO as usize);
+    let more = [&most[..], &[0]].concat();
+    for wrong in [hello(1, 1, &more), hello(0, 1, b""), hello(2, 1, b""), hello(0, 0, b"")] {
+        assert!(encode(&wrong, &mut out).is_err(), "{wrong:?}");
+    }
+    assert_eq!(out.len(), MAX_HELLO as usize, "nothing was added");
+}
