@@ -30,7 +30,10 @@ pub trait Dialect: Sized {
     /// The state of a new connection.
     fn open(&self, peer: &Peer) -> (Self::Decoder, Self::Session);
 
-    /// Takes the next frame from the front of `input`, with the offset in the peer's stream at which it began.
+    /// Where in the peer's stream the next frame begins.
+    fn offset(decoder: &Self::Decoder) -> u64;
+
+    /// Takes the next frame from the front of `input`.
     ///
     /// `None` means that more is needed, and that all of `input` was taken.
     ///
@@ -40,7 +43,7 @@ pub trait Dialect: Sized {
     fn decode<'a, 'i: 'a>(
         decoder: &'a mut Self::Decoder,
         input: &mut &'i [u8],
-    ) -> Result<Option<(Self::Frame<'a>, u64)>, Self::Error>;
+    ) -> Result<Option<Self::Frame<'a>>, Self::Error>;
 
     /// Checks a frame against the session, and answers by itself what is not the handler's business.
     ///

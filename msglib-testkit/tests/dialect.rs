@@ -34,10 +34,14 @@ impl Dialect for Lines {
         (LineDecoder::default(), ())
     }
 
+    fn offset(decoder: &LineDecoder) -> u64 {
+        decoder.offset
+    }
+
     fn decode<'a, 'i: 'a>(
         decoder: &'a mut LineDecoder,
         input: &mut &'i [u8],
-    ) -> Result<Option<(&'a [u8], u64)>, &'static str> {
+    ) -> Result<Option<&'a [u8]>, &'static str> {
         let end = input.iter().position(|byte| *byte == b'\n');
         let (taken, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
         *input = rest;
@@ -45,14 +49,13 @@ impl Dialect for Lines {
         if decoder.line.len() > 100 {
             return Err("a line has at most 100 bytes");
         }
-        let offset = decoder.offset;
         decoder.offset += taken.len() as u64;
         if end.is_none() {
             return Ok(None);
         }
         decoder.whole = std::mem::take(&mut decoder.line);
         decoder.whole.pop();
-        Ok(Some((&decoder.whole, offset)))
+        Ok(Some(&decoder.whole))
     }
 
     fn receive(&self, (): &mut (), frame: &&[u8], _: u64, _: &mut SendQueue) -> Result<Received, &'static str> {

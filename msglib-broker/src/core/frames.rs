@@ -32,8 +32,9 @@ impl<D: Dialect> Frames<'_, D> {
             self.budget -= 1;
             let left = &self.input[*self.taken..];
             let mut rest = left;
+            let offset = D::offset(self.decoder);
             match D::decode(self.decoder, &mut rest) {
-                Ok(Some((frame, offset))) => {
+                Ok(Some(frame)) => {
                     *self.taken += left.len() - rest.len();
                     handle_one(cx, self.from, frame, offset, &mut handle);
                 }

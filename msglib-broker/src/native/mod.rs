@@ -59,12 +59,13 @@ impl Dialect for Native {
     }
 
     #[inline]
-    fn decode<'a, 'i: 'a>(
-        decoder: &'a mut Decoder,
-        input: &mut &'i [u8],
-    ) -> Result<Option<(Frame<'a>, u64)>, ProtocolError> {
-        let offset = decoder.offset();
-        Ok(decoder.decode(input)?.map(|frame| (frame, offset)))
+    fn offset(decoder: &Decoder) -> u64 {
+        decoder.offset()
+    }
+
+    #[inline]
+    fn decode<'a, 'i: 'a>(decoder: &'a mut Decoder, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
+        decoder.decode(input)
     }
 
     #[inline]

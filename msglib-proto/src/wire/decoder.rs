@@ -2,7 +2,7 @@
 
 use super::frame::Frame;
 use super::limits::HEADER;
-use super::parse::{self, Fault, Header};
+use super::parse::{self, Header};
 use super::violation::{ProtocolError, Violation};
 use bytes::{Bytes, BytesMut};
 
@@ -78,7 +78,8 @@ impl Decoder {
         }
         if self.partial.is_empty() {
             if let Some(bytes) = input.first_chunk() {
-                let header = parse::header(bytes, self.max_payload).map_err(|fault| self.fail(fault))?;
+                let header =
+                    parse::header(bytes, self.max_payload, self.offset).map_err(|error| self.give_up(error))?;
                 if let Some((frame, rest)) = input.split_at_checked(header.length as usize) {
                     *input = rest;
                     return self.finish(header, frame);
@@ -117,7 +118,7 @@ impl Decoder {
         if self.header.is_none() {
             self.take(input, HEADER as usize);
             let Some(bytes) = self.partial.first_chunk() else { return Ok(None) };
-            let header = parse::header(bytes, self.max_payload).map_err(|fault| self.fail(fault))?;
+            let header = parse::header(bytes, self.max_payload, self.offset).map_err(|error| self.give_up(error))?;
             self.header = Some(header);
         }
         let Some(header) = self.header else { return Ok(None) };
@@ -128,14 +129,13 @@ impl Decoder {
         self.header = None;
         let whole = core::mem::take(&mut self.partial).freeze();
         // Looked at before it is kept: a frame that is refused must not stay in memory as long as the decoder does.
-        if let Err(fault) = parse::body(header, &whole[HEADER as usize..], None) {
-            return Err(self.fail(fault));
+        if let Err(error) = parse::body(header, &whole[HEADER as usize..], None, self.offset) {
+            return Err(self.give_up(error));
         }
         self.last_offset = self.offset;
         self.offset += u64::from(header.length);
         self.whole = whole;
-        let frame = parse::body(header, &self.whole[HEADER as usize..], Some(&self.whole));
-        Ok(frame.ok())
+        parse::body(header, &self.whole[HEADER as usize..], Some(&self.whole), self.last_offset)
     }
 
     /// Moves bytes from `input` to the partial frame until that has `length` or the input is used up.
@@ -152,15 +152,17 @@ impl Decoder {
 
     #[inline]
     fn finish<'a>(&mut self, header: Header, frame: &'a [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
-        let frame = parse::body(header, &frame[HEADER as usize..], None).map_err(|fault| self.fail(fault))?;
-        self.last_offset = self.offset;
-        self.offset += u64::from(header.length);
-        Ok(Some(frame))
-    }
-
-    fn fail(&mut self, (at, violation): Fault) -> ProtocolError {
-        let error = ProtocolError { offset: self.offset + u64::from(at), violation };
-        self.give_up(error)
+        let result = parse::body(header, &frame[HEADER as usize..], None, self.offset);
+        match &result {
+            Ok(_) => {
+                self.last_offset = self.offset;
+                self.offset += u64::from(header.length);
+            }
+            Err(error) => {
+                self.give_up(*error);
+            }
+        }
+        result
     }
 
     /// Ends the decoding for a reason that only whoever knows the connection's state can see; the offset is where the

@@ -6,7 +6,7 @@ use super::frame::{Frame, Hello, Open, Verdict, Welcome};
 use super::frame_type::{FrameType, Scope};
 use super::limits;
 use super::payload::Payload;
-use super::violation::Violation;
+use super::violation::{ProtocolError, Violation};
 use bytes::Bytes;
 
 /// A header that has passed every check that needs no body (PROTOCOL §2).
@@ -19,26 +19,29 @@ pub(crate) struct Header {
     pub(crate) link: u32,
 }
 
-/// What is wrong, and how far from the start of the frame.
-pub(crate) type Fault = (u32, Violation);
-
-/// Checks a header, in the order of PROTOCOL §2.6, so that a frame is refused before its body is buffered.
+/// Checks a header, in the order of PROTOCOL §2.6, so that a frame is refused before its body is buffered. `start` is where in
+/// the stream the frame begins.
 #[inline]
-pub(crate) fn header(bytes: &[u8; limits::HEADER as usize], max_payload: u32) -> Result<Header, Fault> {
+pub(crate) fn header(
+    bytes: &[u8; limits::HEADER as usize],
+    max_payload: u32,
+    start: u64,
+) -> Result<Header, ProtocolError> {
+    let fault = |at, violation| Err(ProtocolError { offset: start + at, violation });
     let [l0, l1, l2, l3, t0, t1, f0, f1, k0, k1, k2, k3] = *bytes;
     let length = u32::from_be_bytes([l0, l1, l2, l3]);
     let kind = u16::from_be_bytes([t0, t1]);
     let flags = u16::from_be_bytes([f0, f1]);
     let link = u32::from_be_bytes([k0, k1, k2, k3]);
     if length < limits::HEADER {
-        return Err((0, Violation::ShorterThanHeader { length }));
+        return fault(0, Violation::ShorterThanHeader { length });
     }
     let Some(frame) = FrameType::from_value(kind) else {
-        return Err((4, Violation::UnknownType { value: kind }));
+        return fault(4, Violation::UnknownType { value: kind });
     };
     let foreign = flags & !frame.flags();
     if foreign != 0 {
-        return Err((6, Violation::Flags { frame, flags: foreign }));
+        return fault(6, Violation::Flags { frame, flags: foreign });
     }
     let wrong_link = match frame.scope() {
         Scope::Connection => link != 0,
@@ -46,32 +49,42 @@ pub(crate) fn header(bytes: &[u8; limits::HEADER as usize], max_payload: u32) ->
         Scope::Any => false,
     };
     if wrong_link {
-        return Err((8, Violation::LinkField { frame, link }));
+        return fault(8, Violation::LinkField { frame, link });
     }
-    length_fits(frame, length, max_payload)?;
+    if let Some(violation) = length_fault(frame, length, max_payload) {
+        return fault(0, violation);
+    }
     Ok(Header { length, frame_type: frame, kind, flags, link })
 }
 
 #[inline]
-fn length_fits(frame: FrameType, length: u32, max_payload: u32) -> Result<(), Fault> {
+fn length_fault(frame: FrameType, length: u32, max_payload: u32) -> Option<Violation> {
     let min = limits::HEADER + frame.min_body();
     let max = min.saturating_add(frame.max_variable().unwrap_or(max_payload));
     if (min..=max).contains(&length) {
-        return Ok(());
+        return None;
     }
     let by_limit = length > max && frame.max_variable().is_none();
-    Err(match by_limit {
-        true => (0, Violation::TooLarge { frame, length, max }),
-        false => (0, Violation::Length { frame, length, min, max }),
+    Some(match by_limit {
+        true => Violation::TooLarge { frame, length, max },
+        false => Violation::Length { frame, length, min, max },
     })
 }
 
-/// Parses the body behind a checked header. `owner` is the block that holds just this frame, if there is one.
+/// Parses the body behind a checked header. `owner` is the block that holds just this frame, if there is one; `start` is where
+/// in the stream the frame begins.
+///
+/// The result has the form in which the decoder returns it: a frame is large, and to move it costs as much as to parse it.
 #[inline]
-pub(crate) fn body<'a>(header: Header, bytes: &'a [u8], owner: Option<&'a Bytes>) -> Result<Frame<'a>, Fault> {
-    let mut body = Body { frame: header.frame_type, bytes, at: 0 };
+pub(crate) fn body<'a>(
+    header: Header,
+    bytes: &'a [u8],
+    owner: Option<&'a Bytes>,
+    start: u64,
+) -> Result<Option<Frame<'a>>, ProtocolError> {
+    let mut body = Body { frame: header.frame_type, bytes, at: 0, start };
     let link = header.link;
-    Ok(match header.frame_type {
+    Ok(Some(match header.frame_type {
         FrameType::Hello => Frame::Hello(hello(&mut body)?),
         FrameType::Welcome => Frame::Welcome(welcome(&mut body)?),
         FrameType::Goodbye => Frame::Goodbye { code: body.code(), text: body.text()? },
@@ -105,12 +118,12 @@ pub(crate) fn body<'a>(header: Header, bytes: &'a [u8], owner: Option<&'a Bytes>
             Frame::Refuse { link, first, last, verdict: body.verdict()? }
         }
         FrameType::User => Frame::User { kind: header.kind, flags: header.flags, link, body: body.payload(owner) },
-    })
+    }))
 }
 
-fn hello<'a>(body: &mut Body<'a>) -> Result<Hello<'a>, Fault> {
+fn hello<'a>(body: &mut Body<'a>) -> Result<Hello<'a>, ProtocolError> {
     if body.take(4) != limits::MAGIC {
-        return Err((limits::HEADER, Violation::Magic));
+        return Err(body.violation_at(0, Violation::Magic));
     }
     let (min_version, max_version) = (body.u16(), body.u16());
     if min_version > max_version || min_version == 0 {
@@ -127,7 +140,7 @@ fn hello<'a>(body: &mut Body<'a>) -> Result<Hello<'a>, Fault> {
     Ok(Hello { min_version, max_version, features, max_payload, idle_ms, name, mechanism, credentials })
 }
 
-fn welcome<'a>(body: &mut Body<'a>) -> Result<Welcome<'a>, Fault> {
+fn welcome<'a>(body: &mut Body<'a>) -> Result<Welcome<'a>, ProtocolError> {
     let version = body.u16();
     if version == 0 {
         return Err(body.fault_at(0, "the version must be 1 or more"));
@@ -141,10 +154,11 @@ fn welcome<'a>(body: &mut Body<'a>) -> Result<Welcome<'a>, Fault> {
     Ok(Welcome { version, features, max_payload, max_links, idle_ms, name: body.short_text(name)? })
 }
 
-fn open<'a>(header: Header, body: &mut Body<'a>) -> Result<Open<'a>, Fault> {
+fn open<'a>(header: Header, body: &mut Body<'a>) -> Result<Open<'a>, ProtocolError> {
     let (publishes, consumes) = (header.flags & 1 != 0, header.flags & 2 != 0);
     if !publishes && !consumes {
-        return Err((6, Violation::Field { frame: body.frame, rule: "a link publishes, consumes or does both" }));
+        let violation = Violation::Field { frame: body.frame, rule: "a link publishes, consumes or does both" };
+        return Err(ProtocolError { offset: body.start + 6, violation });
     }
     let kind = ChannelKind(body.u16());
     if kind.0 == 0 {
@@ -172,6 +186,8 @@ struct Body<'a> {
     frame: FrameType,
     bytes: &'a [u8],
     at: usize,
+    /// Where in the stream the frame begins.
+    start: u64,
 }
 
 impl<'a> Body<'a> {
@@ -225,7 +241,7 @@ impl<'a> Body<'a> {
 
     /// A number or tag: 1 or more.
     #[inline]
-    fn number(&mut self) -> Result<u64, Fault> {
+    fn number(&mut self) -> Result<u64, ProtocolError> {
         let at = self.at;
         match self.u64() {
             0 => Err(self.fault_at(at, "numbers and tags begin with 1")),
@@ -234,7 +250,7 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn count(&mut self) -> Result<u32, Fault> {
+    fn count(&mut self) -> Result<u32, ProtocolError> {
         let at = self.at;
         match self.u32() {
             0 => Err(self.fault_at(at, "the count of a delivery begins with 1")),
@@ -243,7 +259,7 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn range(&mut self) -> Result<(u64, u64), Fault> {
+    fn range(&mut self) -> Result<(u64, u64), ProtocolError> {
         let first = self.number()?;
         let at = self.at;
         let last = self.u64();
@@ -253,16 +269,16 @@ impl<'a> Body<'a> {
         Ok((first, last))
     }
 
-    fn verdict(&mut self) -> Result<Verdict, Fault> {
+    fn verdict(&mut self) -> Result<Verdict, ProtocolError> {
         let at = self.at;
         Verdict::from_value(self.u8()).ok_or_else(|| self.fault_at(at, "the verdict is 0 (again) or 1 (for good)"))
     }
 
-    fn text(&mut self) -> Result<&'a str, Fault> {
+    fn text(&mut self) -> Result<&'a str, ProtocolError> {
         self.short_text(self.left())
     }
 
-    fn short_text(&mut self, length: usize) -> Result<&'a str, Fault> {
+    fn short_text(&mut self, length: usize) -> Result<&'a str, ProtocolError> {
         let at = self.at;
         core::str::from_utf8(self.take(length))
             .map_err(|error| self.fault_at(at + error.valid_up_to(), "text is UTF-8"))
@@ -273,7 +289,12 @@ impl<'a> Body<'a> {
         Payload::part_of(self.rest(), owner)
     }
 
-    fn fault_at(&self, at: usize, rule: &'static str) -> Fault {
-        (limits::HEADER + at as u32, Violation::Field { frame: self.frame, rule })
+    fn fault_at(&self, at: usize, rule: &'static str) -> ProtocolError {
+        self.violation_at(at, Violation::Field { frame: self.frame, rule })
+    }
+
+    #[cold]
+    fn violation_at(&self, at: usize, violation: Violation) -> ProtocolError {
+        ProtocolError { offset: self.start + u64::from(limits::HEADER) + at as u64, violation }
     }
 }
