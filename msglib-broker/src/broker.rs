@@ -191,6 +191,11 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         &mut self.manager
     }
 
+    /// The handler's last mistake; see [`Core::last_misuse`].
+    pub fn last_misuse(&self) -> Option<&str> {
+        self.core.last_misuse()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         self.core.counters()

@@ -287,11 +287,9 @@ impl<H: Handler> Harness<H> {
 
     #[track_caller]
     fn fail(&self, what: &str, why: &dyn fmt::Display) -> ! {
-        let seed = self.config.seed;
-        panic!(
-            "the harness waited for {what}: {why}\nseed {seed}, clock {:?}; what passed last:\n{}",
-            self.now(),
-            self.log
-        );
+        let (seed, now, log) = (self.config.seed, self.now(), &self.log);
+        let mistake = self.broker.last_misuse().map(|mistake| format!("the handler's mistake: {mistake}\n"));
+        let mistake = mistake.unwrap_or_default();
+        panic!("the harness waited for {what}: {why}\n{mistake}seed {seed}, clock {now:?}; what passed last:\n{log}");
     }
 }

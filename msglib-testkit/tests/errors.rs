@@ -171,3 +171,21 @@ fn a_harness_that_waits_for_a_timer_says_when_it_is_due() {
     let text = waited.unwrap_err().downcast::<String>().unwrap();
     assert!(text.contains("before 5s; advance the clock"), "{text}");
 }
+
+#[test]
+fn a_harness_that_fails_names_the_mistake_of_the_handler() {
+    use msglib_broker::{Event, handler_fn};
+    let mut harness = Harness::new(handler_fn(|cx, event| {
+        if let Event::Frame { from, frame: Frame::Publish { link, number, .. } } = event {
+            let _ = cx.send(from, Frame::Confirmed { link, upto: number + 1 });
+        }
+        Ok(())
+    }));
+    let client = harness.connect();
+    let confirmation = msglib_client::publish_to_q_confirmed(&client, "q", "x").unwrap();
+    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        harness.step_until_ok("the confirm", || confirmation.wait());
+    }));
+    let text = waited.unwrap_err().downcast::<String>().unwrap();
+    assert!(text.contains("Confirmed") && text.contains("a confirm covers what was published"), "{text}");
+}

@@ -241,6 +241,13 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.len()
     }
 
+    /// The last frame that the handler wanted to send and that the protocol has no place for
+    /// ([`SendError::Misuse`](crate::SendError::Misuse)), and why: for whoever wonders where it is, for handlers tend to
+    /// throw the result of a send away.
+    pub fn last_misuse(&self) -> Option<&str> {
+        self.state.misuse.as_deref()
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> &Counters {
         &self.state.counters

@@ -38,6 +38,8 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) gone: VecDeque<(ConnectionId, Reason)>,
     /// To be closed by the driver.
     pub(crate) closes: VecDeque<(ConnectionId, Close)>,
+    /// The handler's last mistake.
+    pub(crate) misuse: Option<String>,
     /// The handler has more to do, or was told something after its `end_of_step`.
     pub(crate) again: bool,
 }
@@ -66,6 +68,7 @@ impl<D: Dialect> State<D> {
             resumed: VecDeque::new(),
             gone: VecDeque::new(),
             closes: VecDeque::new(),
+            misuse: None,
             again: false,
         }
     }
@@ -144,7 +147,11 @@ impl<D: Dialect> State<D> {
                 return Err(SendError::Full);
             }
         }
-        self.dialect.send(&mut connection.session, answer, &mut connection.out)?;
+        let sent = self.dialect.send(&mut connection.session, answer, &mut connection.out);
+        if let Err(SendError::Misuse(why)) = &sent {
+            self.misuse = Some(format!("{answer:?} to {to}: {why}"));
+        }
+        sent?;
         if !is_paced {
             connection.answered(before);
         }
