@@ -52,6 +52,12 @@ pub trait Handler<D: Dialect = Native> {
     /// connection that the event is about, and is ignored where there is none.
     fn handle(&mut self, cx: &mut Context<'_, D>, event: Event<'_, D>) -> Result<(), Reject>;
 
+    /// A broker begins to run this handler. One that has served another broker before starts over: that one's connections are gone
+    /// without a word, and the new ones' ids can be the same.
+    fn started(&mut self, cx: &mut Context<'_, D>) {
+        let _ = cx;
+    }
+
     /// Acts on the frames that arrived together. By default each goes to [`handle`](Handler::handle).
     fn frames(&mut self, cx: &mut Context<'_, D>, frames: Frames<'_, D>) {
         let from = frames.from();
@@ -69,6 +75,9 @@ macro_rules! forward {
         impl<D: Dialect, H: Handler<D> + ?Sized> Handler<D> for $($target)* {
             fn handle(&mut self, cx: &mut Context<'_, D>, event: Event<'_, D>) -> Result<(), Reject> {
                 (**self).handle(cx, event)
+            }
+            fn started(&mut self, cx: &mut Context<'_, D>) {
+                (**self).started(cx);
             }
             fn frames(&mut self, cx: &mut Context<'_, D>, frames: Frames<'_, D>) {
                 (**self).frames(cx, frames);

@@ -62,6 +62,10 @@ impl<D: Dialect, H: Handler<D>> Handler<D> for Tap<H> {
         result
     }
 
+    fn started(&mut self, cx: &mut Context<'_, D>) {
+        self.inner.started(cx);
+    }
+
     /// One by one, so that each is seen: a handler with a `frames` of its own gets them through `handle` under a tap.
     fn frames(&mut self, cx: &mut Context<'_, D>, frames: Frames<'_, D>) {
         let from = frames.from();

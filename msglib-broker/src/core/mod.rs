@@ -74,8 +74,10 @@ pub enum End {
 
 impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// A core with no connections. All of its randomness comes from `seed`.
-    pub fn new(handler: H, dialect: D, config: CoreConfig, seed: u128) -> Core<H, D> {
-        Core { handler, state: State::new(dialect, config, seed) }
+    pub fn new(mut handler: H, dialect: D, config: CoreConfig, seed: u128) -> Core<H, D> {
+        let mut state = State::new(dialect, config, seed);
+        handler.started(&mut Context { state: &mut state });
+        Core { handler, state }
     }
 
     /// A peer connected.

@@ -297,6 +297,16 @@ impl Handler for ConnectionHandler {
         Ok(())
     }
 
+    /// Whoever was connected to an earlier broker is gone, and gives back what they held.
+    fn started(&mut self, _: &mut Context<'_>) {
+        for client in core::mem::take(&mut self.clients).into_iter().flatten() {
+            for link in client.into_links() {
+                self.leave(&link);
+            }
+        }
+        self.due.clear();
+    }
+
     /// As `handle` would, without an event around each.
     fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
         let from = frames.from();
