@@ -119,6 +119,7 @@ fn payloads() {
     assert_eq!(format!("{:?}", Payload::from(&exactly)), format!("\"{}\"", "x".repeat(32)));
     let text = String::from("abc");
     assert_eq!(Payload::from(&text).as_ref(), b"abc");
+    assert_eq!(Payload::from(&text).as_slice(), b"abc");
     assert_eq!(Payload::from(&text), Payload::from("abc"));
     assert_ne!(Payload::from("abc"), Payload::from("abd"));
     assert_eq!(&Payload::from(&vec![1, 2])[..], [1, 2]);

@@ -170,12 +170,9 @@ impl SendQueue {
         spliced.chain([&self.copied[tail_at..]]).filter(|segment| !segment.is_empty())
     }
 
-    /// Takes up to `n` bytes from the shared block that is next, if it is next, and says how many.
+    /// Takes up to `n` bytes from the next shared block, which is where the queue is when `n` is not 0, and says how many.
     fn advance_shared(&mut self, n: usize) -> usize {
         let Some(splice) = self.shared.front_mut() else { return 0 };
-        if splice.at > self.sent {
-            return 0;
-        }
         let step = n.min(splice.bytes.len());
         bytes::Buf::advance(&mut splice.bytes, step);
         if splice.bytes.is_empty() {
