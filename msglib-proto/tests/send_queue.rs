@@ -76,6 +76,19 @@ fn what_is_sent_is_forgotten_also_while_something_waits() {
     }
 }
 
+/// The same for a queue in which much waits, always.
+#[test]
+fn a_long_queue_that_moves_on_does_not_grow() {
+    let mut queue = SendQueue::new();
+    queue.put(&vec![0; 4 * KEPT]);
+    for _ in 0..5_000 {
+        queue.put(&[1; 1_000]);
+        queue.advance(1_000);
+    }
+    assert_eq!(queue.len(), 4 * KEPT);
+    assert!(queue.capacity() <= 20 * KEPT, "{} bytes held for {} that wait", queue.capacity(), queue.len());
+}
+
 #[test]
 fn an_empty_queue_keeps_a_small_buffer_and_gives_a_large_one_back() {
     let mut queue = SendQueue::new();
