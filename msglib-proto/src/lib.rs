@@ -35,7 +35,8 @@ pub use wire::encode::{EncodeError, encode};
 pub use wire::frame::{Frame, Hello, LinkNumber, Open, Verdict, Welcome};
 pub use wire::frame_type::{FrameType, Scope};
 pub use wire::limits::{
-    HEADER, INITIAL_PUBLISH_CREDIT, Limits, MAGIC, MAX_ARGUMENTS, MAX_HELLO, MAX_NAME, MAX_TEXT, VERSION,
+    HEADER, INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, Limits, MAGIC, MAX_ARGUMENTS, MAX_HELLO, MAX_NAME,
+    MAX_SHORT_TEXT, MAX_TEXT, VERSION,
 };
 pub use wire::payload::Payload;
 pub use wire::rules::{ConnectionState, LinkState, Role, Ruling, ruling};

@@ -1,8 +1,9 @@
 //! PROTOCOL.md and the code say the same: sections, tables, limits, and the conversation at its end.
 
 use msglib_proto::{
-    ConnectionState, Decoder, ErrorCode, FrameType, HEADER, INITIAL_PUBLISH_CREDIT, Limits, LinkState, MAX_ARGUMENTS,
-    MAX_HELLO, MAX_NAME, MAX_TEXT, Role, Ruling, Scope, SendQueue, Violation, encode, ruling,
+    ConnectionState, Decoder, ErrorCode, FrameType, HEADER, INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, Limits,
+    LinkState, MAX_ARGUMENTS, MAX_HELLO, MAX_NAME, MAX_SHORT_TEXT, MAX_TEXT, Role, Ruling, Scope, SendQueue, Violation,
+    encode, ruling,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -319,18 +320,26 @@ fn the_table_of_limits_is_the_constants() {
         ("payload of PUBLISH, DELIVERY, USER", u64::from(defaults.max_payload)),
         ("HELLO; all before WELCOME", u64::from(MAX_HELLO)),
         ("a text", u64::from(MAX_TEXT)),
-        ("name and mechanism in HELLO, name in WELCOME", u64::from(u8::MAX)),
+        ("name and mechanism in HELLO, name in WELCOME", MAX_SHORT_TEXT as u64),
         ("a channel's name", MAX_NAME as u64),
         ("arguments of an OPEN", u64::from(MAX_ARGUMENTS)),
         ("links at once", u64::from(defaults.max_links)),
+        ("links before WELCOME", u64::from(LINKS_BEFORE_WELCOME)),
         ("publishes before the first CREDIT", INITIAL_PUBLISH_CREDIT),
     ];
     for (limit, value) in expected {
         let said = limits.get(limit).unwrap_or_else(|| panic!("no limit {limit:?} in the table"));
         assert_eq!(quantity(said), value, "{limit}");
     }
-    // Fixed numbers of this table that only broker and client hold: 16 links before WELCOME, and the handshake's 10 s.
-    assert_eq!(rows.len(), expected.len() + 2, "a limit is not looked at here");
+    // One is the broker's alone: the handshake's 10 s.
+    assert_eq!(rows.len(), expected.len() + 1, "a limit is not looked at here");
+    let code = include_str!("../src/wire/limits.rs");
+    for row in &rows {
+        let name = row[3].trim_matches('`');
+        let field = name.strip_prefix("Limits::").unwrap_or(name);
+        assert!(code.contains(field) || name.starts_with("CoreConfig::"), "{name} is not a name in the code");
+        assert!(!name.is_empty(), "{} has no name in the code", row[0]);
+    }
 }
 
 /// `16,384 bytes`, `16 MiB`, `65,536`.

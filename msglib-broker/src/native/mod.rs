@@ -9,7 +9,7 @@ use crate::dialect::{Dialect, Received, SendError};
 use crate::reason::{Reason, Reject};
 use core::time::Duration;
 use msglib_proto::transport::Peer;
-use msglib_proto::{Decoder, Frame, FrameType, Limits, ProtocolError, SendQueue};
+use msglib_proto::{Decoder, Frame, FrameType, Limits, MAX_SHORT_TEXT, ProtocolError, SendQueue};
 
 /// Protocol version 1, as `PROTOCOL.md` has it.
 ///
@@ -32,7 +32,7 @@ impl Native {
 
     /// With another name for the broker, which clients see in their logs; cut after 255 bytes.
     pub fn with_name(mut self, name: &str) -> Native {
-        let mut end = name.len().min(255);
+        let mut end = name.len().min(MAX_SHORT_TEXT);
         while !name.is_char_boundary(end) {
             end -= 1;
         }

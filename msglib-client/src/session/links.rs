@@ -1,11 +1,8 @@
 //! The client's links: their numbers, their states, what was numbered and allowed on each (PROTOCOL §5, §6).
 
 use super::tag_ranges::TagRanges;
-use msglib_proto::{INITIAL_PUBLISH_CREDIT, LinkNumber, LinkState};
+use msglib_proto::{INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, LinkNumber, LinkState};
 use std::collections::BTreeSet;
-
-/// Links before the `WELCOME` has said how many there may be (PROTOCOL §5.2).
-const LINKS_BEFORE_WELCOME: u32 = 16;
 
 /// One link that is not free.
 #[derive(Debug)]

@@ -222,7 +222,7 @@ impl FrameType {
     pub const fn max_variable(self) -> Option<u32> {
         match self {
             FrameType::Hello => Some(limits::MAX_HELLO - limits::HEADER - 28),
-            FrameType::Welcome => Some(255),
+            FrameType::Welcome => Some(limits::MAX_SHORT_TEXT as u32),
             FrameType::Goodbye | FrameType::Error | FrameType::Closed | FrameType::Refused => Some(limits::MAX_TEXT),
             FrameType::Open => Some(254 + limits::MAX_ARGUMENTS),
             FrameType::Ping

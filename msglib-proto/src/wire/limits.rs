@@ -14,6 +14,10 @@ pub const MAX_TEXT: u32 = 1_024;
 pub const MAX_ARGUMENTS: u32 = 4_096;
 /// The longest name of a channel, in bytes.
 pub const MAX_NAME: usize = 255;
+/// The longest name and mechanism in `HELLO`, and name in `WELCOME`, in bytes of UTF-8.
+pub const MAX_SHORT_TEXT: usize = 255;
+/// Links that a client may open before it has its `WELCOME` (PROTOCOL §5.2).
+pub const LINKS_BEFORE_WELCOME: u32 = 16;
 /// Publishes that a new link allows before the first `CREDIT` (PROTOCOL §6.2).
 pub const INITIAL_PUBLISH_CREDIT: u64 = 16;
 
