@@ -250,11 +250,11 @@ fn who_does_not_read_can_still_settle_and_publish() {
     let mut bench = bench();
     let (client, sender) = (bench.greeted(), bench.greeted());
     bench.room.insert(client, 0);
-    let large = Box::leak(vec![b'x'; 150_000].into_boxed_slice());
+    let large = Box::leak(vec![b'x'; 250_000].into_boxed_slice());
     bench.send(client, &[open(1, true, true), credit(1, u64::MAX)]);
     let big = |number| Frame::Publish { link: 1, number, confirm: false, payload: Payload::from(&large[..]) };
     bench.send(sender, &[open(1, true, false), big(1), big(2), big(3)]);
-    assert!(bench.core.pending(client).unwrap().len() > 256 * 1024, "beyond the mark");
+    assert!(bench.core.pending(client).unwrap().len() > 320 * 1024, "beyond the mark and the reserve");
     bench.send(client, &[Frame::Ack { link: 1, first: 1, last: 2 }, publish(1, 1, "mine")]);
     let ledger = bench.core.handler().queue(7).unwrap().ledger;
     assert_eq!((ledger.acked, ledger.accepted), (2, 4));

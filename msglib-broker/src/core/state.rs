@@ -376,10 +376,10 @@ impl<D: Dialect> State<D> {
         }
     }
 
+    /// Once for each connection: whoever calls has seen that it is open.
     fn over(&mut self, id: ConnectionId, reason: Reason) {
         let failed = matches!(reason, Reason::Io(_));
-        // It ends once, however many causes there are.
-        let Some(connection) = self.get_mut(id).filter(|connection| connection.is_open()) else { return };
+        let Some(connection) = self.get_mut(id) else { return };
         connection.phase = Phase::Draining;
         connection.held = Vec::new();
         self.gone.push_back((id, reason));
