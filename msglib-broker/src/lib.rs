@@ -5,7 +5,7 @@
 //! need is here to be used or taken apart:
 //!
 //! - [`ConnectionHandler`]: the stock handler, with work queues.
-//! - [`Queue`]: its queue as a value of its own, for a handler of yours; it knows neither frames nor connections.
+//! - [`Queue`]: its queue as a value of its own, for a handler of yours, with a [`Store`] for its payloads; it knows neither frames nor connections.
 //! - [`Core`]: the broker without its IO, to be driven from any loop.
 //! - [`Dialect`]: the wire format as a seam; [`Native`] is the protocol of `PROTOCOL.md`.
 //!
@@ -36,12 +36,12 @@ mod reason;
 mod stock;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
-pub use core::{Context, Core, CoreConfig, Counters, End, Frames, TimerId};
+pub use core::{Context, Core, CoreConfig, Counters, Deliveries, End, Frames, Publish, TimerId};
 pub use dialect::{Dialect, Received, SendError};
 pub use event::Event;
 pub use handler::{Handler, HandlerFn, handler_fn};
 pub use native::{Native, NativeSession};
-pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Undeliverable};
+pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
 pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
 

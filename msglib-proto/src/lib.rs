@@ -31,7 +31,7 @@ pub use time::Instant;
 pub use wire::channel::{ChannelKind, ChannelName, NameError, OwnedName};
 pub use wire::code::ErrorCode;
 pub use wire::decoder::Decoder;
-pub use wire::encode::{EncodeError, encode};
+pub use wire::encode::{EncodeError, encode, encode_delivery};
 pub use wire::frame::{Frame, Hello, LinkNumber, Open, Verdict, Welcome};
 pub use wire::frame_type::{FrameType, Scope};
 pub use wire::limits::{

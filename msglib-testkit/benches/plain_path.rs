@@ -2,10 +2,9 @@
 //!
 //! `cargo bench --bench plain_path`; figures are for each message (128 bytes) or frame.
 
-use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use msglib_broker::{Broker, ConnectionHandler, Queue, QueueConfig};
+use msglib_broker::{Broker, ConnectionHandler, Queue, QueueConfig, Store};
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::{ChannelKind, ChannelName, Decoder, Frame, Hello, Limits, Open, Payload, SendQueue, encode};
 use std::cell::RefCell;
@@ -61,20 +60,21 @@ fn encode_and_send(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn queue_alone(bencher: Bencher<'_, '_>) {
-    let payload = Bytes::from_static(&[7; 128]);
+    let payload = [7; 128];
+    let mut store = Store::new();
     let mut queue = Queue::new(QueueConfig::default());
     let consumer = queue.add_consumer(0);
     queue.allow(consumer, u64::MAX);
     let mut tag = 0;
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         for _ in 0..BATCH {
-            let _ = queue.push(payload.clone());
+            let _ = queue.push(&mut store, black_box(&payload));
         }
-        queue.dispatch(usize::MAX, |offer| {
+        queue.dispatch(&store, usize::MAX, |offer| {
             black_box(offer.payload);
             Ok(())
         });
-        queue.ack(consumer, tag + 1..=tag + BATCH);
+        queue.ack(&mut store, consumer, tag + 1..=tag + BATCH);
         tag += BATCH;
     });
 }

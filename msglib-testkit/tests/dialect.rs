@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use msglib_broker::{
     Broker, ConnectionId, ConsumerId, Context, Dialect, Event, Handler, Peer, Queue, QueueConfig, Reason, Received,
-    Reject, SendError, Undeliverable,
+    Reject, SendError, Store, Undeliverable,
 };
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::{ErrorCode, SendQueue};
@@ -94,6 +94,7 @@ impl Dialect for Lines {
 
 /// One queue, on the part that the stock handler is made of.
 struct OneQueue {
+    store: Store,
     queue: Queue<ConnectionId>,
     consumers: BTreeMap<ConnectionId, (ConsumerId, u64)>,
 }
@@ -103,12 +104,14 @@ impl Handler<Lines> for OneQueue {
         match event {
             Event::Frame { frame, .. } if frame.starts_with(b"PUT ") => {
                 let message = Bytes::copy_from_slice(&frame[4..]);
-                self.queue.push(message).map_err(|full| Reject::new(ErrorCode::QUEUE_FULL, full.to_string()))
+                self.queue
+                    .push(&mut self.store, &message)
+                    .map_err(|full| Reject::new(ErrorCode::QUEUE_FULL, full.to_string()))
             }
             Event::Frame { from, frame: b"GET" } => {
                 let queue = &mut self.queue;
                 let (consumer, allowed) = self.consumers.entry(from).or_insert_with(|| (queue.add_consumer(from), 0));
-                queue.ack(*consumer, 1..=*allowed);
+                queue.ack(&mut self.store, *consumer, 1..=*allowed);
                 *allowed += 1;
                 queue.allow(*consumer, *allowed);
                 Ok(())
@@ -125,7 +128,7 @@ impl Handler<Lines> for OneQueue {
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_, Lines>) {
-        self.queue.dispatch(1000, |offer| {
+        self.queue.dispatch(&self.store, 1000, |offer| {
             let line = [b"MSG ", &offer.payload[..]].concat();
             cx.send(*offer.consumer, &line).map_err(|_| Undeliverable::Gone)
         });
@@ -141,8 +144,11 @@ impl World {
     fn new() -> World {
         let transport = Transport::new();
         let manager = InMemoryConnectionManager::new(&transport, "lines").unwrap();
-        let handler =
-            OneQueue { queue: Queue::new(QueueConfig::default().with_max_messages(2)), consumers: BTreeMap::new() };
+        let handler = OneQueue {
+            store: Store::new(),
+            queue: Queue::new(QueueConfig::default().with_max_messages(2)),
+            consumers: BTreeMap::new(),
+        };
         let broker = Broker::with_config(handler, manager, Lines, msglib_broker::BrokerConfig::default());
         World { transport, broker }
     }

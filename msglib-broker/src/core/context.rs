@@ -6,7 +6,7 @@ use crate::dialect::{Dialect, SendError};
 use crate::native::Native;
 use crate::reason::Reason;
 use msglib_proto::transport::{ConnectionId, Peer};
-use msglib_proto::{Frame, Instant, LinkNumber, Payload};
+use msglib_proto::{Instant, LinkNumber, Payload};
 
 /// A handler's hands: everything that it does goes through here, is queued, and takes effect when it has returned.
 pub struct Context<'a, D: Dialect = Native> {
@@ -36,7 +36,7 @@ impl<D: Dialect> Context<'_, D> {
 
     /// The connections that can be written to, in the order of their slots.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.state.connections().filter(|connection| connection.is_open()).map(|connection| connection.id)
+        self.state.connections.iter().filter(|connection| connection.is_open()).map(|connection| connection.id)
     }
 
     /// Queues a frame for any connection.
@@ -98,10 +98,7 @@ impl Context<'_, Native> {
         count: u32,
         payload: impl Into<Payload<'p>>,
     ) -> Result<u64, SendError> {
-        let session = self.session(to).ok_or(SendError::Gone)?;
-        let tag = session.next_tag(link).ok_or(SendError::LinkGone(link))?;
-        self.send(to, Frame::Delivery { link, tag, count, payload: payload.into() })?;
-        Ok(tag)
+        self.deliveries(to, link)?.send(count, payload)
     }
 
     /// How many more deliveries the consumer at the other end of a link has allowed.

@@ -4,14 +4,17 @@
 
 mod config;
 mod connection;
+mod connections;
 mod context;
+mod deliveries;
 mod frames;
 mod state;
 mod timers;
 
 pub use config::{CoreConfig, Counters};
 pub use context::Context;
-pub use frames::Frames;
+pub use deliveries::Deliveries;
+pub use frames::{Frames, Publish};
 pub use timers::TimerId;
 
 use crate::dialect::Dialect;
@@ -89,7 +92,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.now = now;
         assert!(self.state.get(id).is_none(), "the transport opened {id} twice (rule T1)");
         let opened = self.state.dialect.open(&peer);
-        self.state.insert(Connection::new(id, peer.clone(), opened));
+        self.state.connections.insert(Connection::new(id, peer.clone(), opened));
         self.state.counters.connected += 1;
         let deadline = now + self.state.config.handshake_timeout;
         if self.state.get(id).is_some_and(|connection| !D::is_greeted(&connection.session)) {
@@ -199,7 +202,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// The next connection to close, and how. The core has forgotten it.
     pub fn poll_close(&mut self) -> Option<(ConnectionId, Close)> {
         let (id, how) = self.state.closes.pop_front()?;
-        self.state.remove(id);
+        self.state.connections.remove(id);
         Some((id, how))
     }
 
@@ -222,7 +225,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
 
     /// Ends every connection in an orderly way at the end of the next step.
     pub fn close_all(&mut self) {
-        let all: Vec<ConnectionId> = self.state.connections().map(|connection| connection.id).collect();
+        let all: Vec<ConnectionId> = self.state.connections.iter().map(|connection| connection.id).collect();
         for id in all {
             self.state.end(id, Reason::Closed);
         }
@@ -230,7 +233,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
 
     /// Cuts off every connection that is left, and returns how many there were. The handler is told.
     pub fn abort_all(&mut self) -> usize {
-        let all: Vec<ConnectionId> = self.state.connections().map(|connection| connection.id).collect();
+        let all: Vec<ConnectionId> = self.state.connections.iter().map(|connection| connection.id).collect();
         for id in &all {
             self.state.abort(*id, io::ErrorKind::ConnectionAborted.into());
         }
@@ -240,7 +243,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
 
     /// Connections that are open, or have still something to be written.
     pub fn connections(&self) -> usize {
-        self.state.len()
+        self.state.connections.len()
     }
 
     /// The last frame that the handler wanted to send and that the protocol has no place for

@@ -2,6 +2,7 @@
 
 use super::config::{CoreConfig, Counters};
 use super::connection::{Connection, Phase};
+use super::connections::Connections;
 use super::timers::{Due, Timers};
 use crate::dialect::{Dialect, Received, SendError};
 use crate::random::Random;
@@ -19,8 +20,7 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) hash_secret: u128,
     pub(crate) counters: Counters,
     pub(crate) timers: Timers,
-    connections: Vec<Option<Connection<D>>>,
-    open: usize,
+    pub(crate) connections: Connections<D>,
     /// Something to write, in the order in which it was first touched.
     pub(crate) touched: VecDeque<ConnectionId>,
     /// Held input that can be handled.
@@ -57,8 +57,7 @@ impl<D: Dialect> State<D> {
             hash_secret,
             counters: Counters::default(),
             timers: Timers::default(),
-            connections: Vec::new(),
-            open: 0,
+            connections: Connections::new(),
             touched: VecDeque::new(),
             backlog: VecDeque::new(),
             ending: VecDeque::new(),
@@ -73,38 +72,14 @@ impl<D: Dialect> State<D> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection<D>> {
-        self.connections.get(id.index())?.as_ref().filter(|connection| connection.id == id)
+        self.connections.get(id)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<D>> {
-        self.connections.get_mut(id.index())?.as_mut().filter(|connection| connection.id == id)
-    }
-
-    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection<D>> {
-        self.connections.iter().flatten()
-    }
-
-    /// Connections that are not removed yet.
-    pub(crate) fn len(&self) -> usize {
-        self.open
-    }
-
-    pub(crate) fn insert(&mut self, connection: Connection<D>) {
-        let index = connection.id.index();
-        if self.connections.len() <= index {
-            self.connections.resize_with(index + 1, || None);
-        }
-        if self.connections[index].replace(connection).is_none() {
-            self.open += 1;
-        }
-    }
-
-    pub(crate) fn remove(&mut self, id: ConnectionId) {
-        if self.get(id).is_some() {
-            self.connections[id.index()] = None;
-            self.open -= 1;
-        }
+        self.connections.get_mut(id)
     }
 
     /// Whether the next step has something to do without any report.
@@ -130,8 +105,7 @@ impl<D: Dialect> State<D> {
 
     pub(crate) fn send(&mut self, to: ConnectionId, answer: &D::Answer<'_>) -> Result<(), SendError> {
         let high_water = self.config.high_water.max(1);
-        let slot = self.connections.get_mut(to.index()).and_then(Option::as_mut);
-        let Some(connection) = slot.filter(|connection| connection.id == to && connection.is_open()) else {
+        let Some(connection) = self.connections.get_mut(to).filter(|connection| connection.is_open()) else {
             return Err(SendError::Gone);
         };
         let before = connection.out.len();
@@ -166,8 +140,7 @@ impl<D: Dialect> State<D> {
     /// Checks a frame that arrived; `None` when the peer broke the protocol, which ends the connection.
     pub(crate) fn receive(&mut self, from: ConnectionId, frame: &D::Frame<'_>, offset: u64) -> Option<Received> {
         self.counters.frames_received += 1;
-        let slot = self.connections.get_mut(from.index()).and_then(Option::as_mut);
-        let connection = slot.filter(|connection| connection.id == from)?;
+        let connection = self.connections.get_mut(from)?;
         let before = connection.out.len();
         let received = self.dialect.receive(&mut connection.session, frame, offset, &mut connection.out);
         connection.answered(before);
@@ -186,8 +159,7 @@ impl<D: Dialect> State<D> {
 
     /// The handler took a frame whose answer is due.
     pub(crate) fn accepted(&mut self, id: ConnectionId) {
-        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
-        if let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) {
+        if let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) {
             let before = connection.out.len();
             self.dialect.accepted(&mut connection.session, &mut connection.out);
             connection.answered(before);
@@ -201,8 +173,7 @@ impl<D: Dialect> State<D> {
     /// The handler refused a frame.
     pub(crate) fn rejected(&mut self, id: ConnectionId, reject: Reject) {
         self.counters.rejected += 1;
-        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
-        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) else { return };
         let before = connection.out.len();
         let goes_on =
             !reject.is_fatal() && self.dialect.rejected(&mut connection.session, &reject, &mut connection.out);
@@ -235,8 +206,7 @@ impl<D: Dialect> State<D> {
 
     /// The peer must have heard something by now.
     pub(crate) fn sign_of_life(&mut self, id: ConnectionId) {
-        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
-        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_live()) else { return };
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_live()) else { return };
         let (Some((_, sent)), Some(limit)) = (connection.sign_of_life, D::idle_limit(&connection.session)) else {
             return;
         };
@@ -268,8 +238,7 @@ impl<D: Dialect> State<D> {
     /// The peer broke the protocol.
     pub(crate) fn fail(&mut self, id: ConnectionId, error: &D::Error) {
         self.counters.protocol_errors += 1;
-        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
-        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) else { return };
         self.dialect.failed(&mut connection.session, error, &mut connection.out);
         self.over(id, Reason::Protocol(error.to_string()));
     }
@@ -286,8 +255,7 @@ impl<D: Dialect> State<D> {
 
     /// The connection ends now, with the dialect's last words.
     pub(crate) fn finish(&mut self, id: ConnectionId, reason: Reason) {
-        let slot = self.connections.get_mut(id.index()).and_then(Option::as_mut);
-        let Some(connection) = slot.filter(|connection| connection.id == id && connection.is_open()) else { return };
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) else { return };
         self.dialect.farewell(&mut connection.session, &reason, &mut connection.out);
         self.over(id, reason);
     }

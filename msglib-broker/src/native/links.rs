@@ -4,7 +4,7 @@ use msglib_proto::{FrameType, INITIAL_PUBLISH_CREDIT, LinkNumber, LinkState, Vio
 
 /// One link, as the broker sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     pub(super) state: LinkState,
     pub(super) publishes: bool,
     pub(super) consumes: bool,
@@ -15,9 +15,9 @@ pub(super) struct Link {
     /// The last number that was confirmed.
     pub(super) confirmed: u64,
     /// The last tag that was delivered.
-    pub(super) delivered: u64,
+    pub(crate) delivered: u64,
     /// The last tag that may be delivered.
-    pub(super) delivery_credit: u64,
+    pub(crate) delivery_credit: u64,
 }
 
 impl Link {

@@ -3,6 +3,7 @@
 mod links;
 mod session;
 
+pub(crate) use links::Link as NativeLink;
 pub use session::NativeSession;
 
 use crate::dialect::{Dialect, Received, SendError};

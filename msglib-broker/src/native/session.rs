@@ -1,5 +1,6 @@
 //! One connection of protocol version 1, on the broker's side.
 
+use super::Native;
 use super::links::{Link, Links};
 use crate::dialect::{Received, SendError};
 use crate::reason::{Reason, Reject};
@@ -157,6 +158,31 @@ impl NativeSession {
         }
     }
 
+    /// Whether a publish is as expected, so that it passes; nothing has changed if not, and [`receive`](Self::receive) will say why.
+    #[inline]
+    pub(crate) fn publish_in_run(&mut self, link: LinkNumber, number: u64) -> bool {
+        let is_greeted = self.state == ConnectionState::Greeted;
+        let Some(open) = self.links.get_mut(link).filter(|open| is_greeted && is_usable(open.state)) else {
+            return false;
+        };
+        let passes = open.publish(link, number).is_ok();
+        if passes {
+            self.last = Last { frame: FrameType::Publish, link, number };
+        }
+        passes
+    }
+
+    /// As [`publish_in_run`](Self::publish_in_run), for an ack.
+    #[inline]
+    pub(crate) fn ack_in_run(&mut self, link: LinkNumber) -> bool {
+        let is_greeted = self.state == ConnectionState::Greeted;
+        let passes = is_greeted && self.links.get(link).is_some_and(|open| open.consumes && is_usable(open.state));
+        if passes {
+            self.last = Last { frame: FrameType::Ack, link, number: 0 };
+        }
+        passes
+    }
+
     /// The handler took `HELLO`, `OPEN` or `CLOSE`: the answer goes out, unless it already has.
     pub(super) fn accepted(&mut self, limits: &Limits, name: &str, out: &mut SendQueue) {
         let link = self.last.link;
@@ -255,6 +281,21 @@ impl NativeSession {
             }
         }
         encode(frame, out).map_err(|_| SendError::Misuse("a field has a value that has no encoding"))
+    }
+
+    /// The consumer of a link that deliveries can be sent on; what goes before them is written.
+    #[inline]
+    pub(crate) fn consumer(
+        &mut self,
+        link: LinkNumber,
+        dialect: &Native,
+        out: &mut SendQueue,
+    ) -> Result<&mut Link, SendError> {
+        if self.silent || self.state == ConnectionState::Fresh {
+            return Err(SendError::LinkGone(link));
+        }
+        self.welcome(&dialect.limits, &dialect.name, out);
+        self.usable(link, out).and_then(|open| if open.consumes { Ok(open) } else { Err(SendError::LinkGone(link)) })
     }
 
     pub(super) fn farewell(&mut self, reason: &Reason, out: &mut SendQueue) {

@@ -64,4 +64,8 @@ impl<C> Consumers<C> {
         self.free.push(id.slot);
         Some(consumer)
     }
+
+    pub(super) fn into_consumers(self) -> impl Iterator<Item = Consumer<C>> {
+        self.slots.into_iter().filter_map(|slot| slot.consumer)
+    }
 }

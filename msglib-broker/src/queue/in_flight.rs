@@ -38,17 +38,18 @@ impl InFlight {
     }
 
     /// Takes out those of `tags` that are in flight.
-    pub(super) fn take(&mut self, tags: RangeInclusive<u64>, mut settle: impl FnMut(Message)) {
+    pub(super) fn take(&mut self, tags: RangeInclusive<u64>, settle: impl FnMut(Message)) {
         let first = (*tags.start()).max(self.before + 1);
         let last = (*tags.end()).min(self.last_tag());
         if first > last {
             return;
         }
         let (first, last) = ((first - self.before - 1) as usize, (last - self.before - 1) as usize);
-        for slot in self.slots.range_mut(first..=last) {
-            if let Some(message) = slot.take() {
-                settle(message);
-            }
+        if first == 0 {
+            self.before += last as u64 + 1;
+            self.slots.drain(..=last).flatten().for_each(settle);
+        } else {
+            self.slots.range_mut(first..=last).filter_map(Option::take).for_each(settle);
         }
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();

@@ -4,16 +4,20 @@
 mod consumer;
 mod in_flight;
 mod ledger;
+mod store;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use ledger::Ledger;
+pub use store::Store;
+pub use turn::Turn;
 
-use bytes::Bytes;
 use consumer::{Consumer, Consumers};
 use core::ops::RangeInclusive;
-use msglib_proto::Verdict;
+use msglib_proto::{Payload, Verdict};
 use std::collections::VecDeque;
+use store::Stored;
 use thiserror::Error;
 
 /// Names one consumer of one queue; never used again for another consumer of that queue.
@@ -91,12 +95,12 @@ pub struct Offer<'a, C> {
     /// 1 for the first attempt to deliver the message to anyone, and one more for each further one.
     pub count: u32,
     /// The message.
-    pub payload: &'a Bytes,
+    pub payload: Payload<'a>,
 }
 
 #[derive(Debug)]
 struct Message {
-    payload: Bytes,
+    payload: Stored,
     /// Deliveries so far.
     deliveries: u32,
 }
@@ -106,22 +110,24 @@ struct Message {
 /// A consumer is known by a key of the caller's (`C`), say a connection and a link. Its deliveries have dense tags, and it
 /// gets no more than it has [`allow`](Queue::allow)ed. What is given back goes to the front, its count raised.
 ///
-/// ```
-/// use bytes::Bytes;
-/// use msglib_broker::{Queue, QueueConfig, Verdict};
+/// The payloads lie in a [`Store`], which many queues can share.
 ///
+/// ```
+/// use msglib_broker::{Queue, QueueConfig, Store};
+///
+/// let mut store = Store::new();
 /// let mut queue = Queue::new(QueueConfig::default());
-/// queue.push(Bytes::from("Hello, world!"))?;
+/// queue.push(&mut store, "Hello, world!")?;
 /// let alice = queue.add_consumer("alice");
 /// queue.allow(alice, 1);
 ///
 /// let mut got = Vec::new();
-/// queue.dispatch(100, |offer| {
+/// queue.dispatch(&store, 100, |offer| {
 ///     got.push(format!("{} {} {:?}", offer.consumer, offer.tag, offer.payload));
 ///     Ok(())
 /// });
-/// assert_eq!(got, ["alice 1 b\"Hello, world!\""]);
-/// assert_eq!(queue.ack(alice, 1..=1), 1);
+/// assert_eq!(got, ["alice 1 \"Hello, world!\""]);
+/// assert_eq!(queue.ack(&mut store, alice, 1..=1), 1);
 /// assert_eq!(queue.ledger().acked, 1);
 /// # Ok::<(), msglib_broker::QueueFull>(())
 /// ```
@@ -163,7 +169,9 @@ impl<C> Queue<C> {
     /// # Errors
     ///
     /// [`QueueFull`]; the message was not taken.
-    pub fn push(&mut self, payload: Bytes) -> Result<(), QueueFull> {
+    #[inline]
+    pub fn push<'p>(&mut self, store: &mut Store, payload: impl Into<Payload<'p>>) -> Result<(), QueueFull> {
+        let payload = payload.into();
         let size = payload.len() + Self::OVERHEAD;
         let (messages, bytes) = (self.len(), self.bytes);
         if messages >= self.config.max_messages || bytes.saturating_add(size) > self.config.max_bytes {
@@ -172,7 +180,7 @@ impl<C> Queue<C> {
         }
         self.bytes += size;
         self.ledger.accepted += 1;
-        self.ready.push_back(Message { payload, deliveries: 0 });
+        self.ready.push_back(Message { payload: store.put(payload), deliveries: 0 });
         Ok(())
     }
 
@@ -199,12 +207,13 @@ impl<C> Queue<C> {
 
     /// The deliveries with these tags are done with. Those that are not in flight to this consumer are passed over. Returns how
     /// many were settled.
-    pub fn ack(&mut self, id: ConsumerId, tags: RangeInclusive<u64>) -> usize {
+    pub fn ack(&mut self, store: &mut Store, id: ConsumerId, tags: RangeInclusive<u64>) -> usize {
         let Some(consumer) = self.consumers.get_mut(id) else { return 0 };
         let (mut settled, mut bytes) = (0, 0);
         consumer.in_flight.take(tags, |message| {
             settled += 1;
             bytes += message.payload.len() + Self::OVERHEAD;
+            store.remove(message.payload);
         });
         self.bytes -= bytes;
         self.ledger.acked += settled as u64;
@@ -215,7 +224,7 @@ impl<C> Queue<C> {
 
     /// As [`ack`](Queue::ack), but the deliveries were not done with: they are given back at the front in the order of their
     /// tags, or dropped for good.
-    pub fn refuse(&mut self, id: ConsumerId, tags: RangeInclusive<u64>, verdict: Verdict) -> usize {
+    pub fn refuse(&mut self, store: &mut Store, id: ConsumerId, tags: RangeInclusive<u64>, verdict: Verdict) -> usize {
         let Some(consumer) = self.consumers.get_mut(id) else { return 0 };
         let mut refused = Vec::new();
         consumer.in_flight.take(tags, |message| refused.push(message));
@@ -223,9 +232,12 @@ impl<C> Queue<C> {
         match verdict {
             Verdict::Again => self.give_back(refused),
             Verdict::ForGood => {
-                self.bytes -= refused.iter().map(|message| message.payload.len() + Self::OVERHEAD).sum::<usize>();
                 self.ledger.refused += settled as u64;
                 self.ledger.in_flight -= settled as u64;
+                for message in refused {
+                    self.bytes -= message.payload.len() + Self::OVERHEAD;
+                    store.remove(message.payload);
+                }
             }
         }
         self.list(id);
@@ -245,6 +257,14 @@ impl<C> Queue<C> {
         count
     }
 
+    /// The end of the queue: drops every message, waiting or in flight.
+    pub fn discard(self, store: &mut Store) {
+        let in_flight = self.consumers.into_consumers().flat_map(|consumer| consumer.in_flight.into_messages());
+        for message in in_flight.chain(self.ready) {
+            store.remove(message.payload);
+        }
+    }
+
     /// Whether [`dispatch`](Queue::dispatch) would have something to offer.
     pub fn can_dispatch(&self) -> bool {
         !self.ready.is_empty() && !self.eligible.is_empty()
@@ -254,8 +274,26 @@ impl<C> Queue<C> {
     /// What `deliver` takes is in flight.
     pub fn dispatch(
         &mut self,
+        store: &Store,
         budget: usize,
         mut deliver: impl FnMut(Offer<'_, C>) -> Result<(), Undeliverable>,
+    ) -> usize {
+        self.dispatch_turns(store, budget, |turn| {
+            while let Some(offer) = turn.next() {
+                deliver(offer)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// As [`dispatch`](Queue::dispatch), one call for each consumer's turn of up to 16 messages, for whoever has something to look up for
+    /// each consumer. After an error the last offer counts as not taken. A turn in which nothing is taken blocks the
+    /// consumer as [`Full`](Undeliverable::Full) does.
+    pub fn dispatch_turns(
+        &mut self,
+        store: &Store,
+        budget: usize,
+        mut deliver: impl FnMut(&mut Turn<'_, C>) -> Result<(), Undeliverable>,
     ) -> usize {
         let mut left = budget;
         while left > 0 && self.can_dispatch() {
@@ -267,7 +305,7 @@ impl<C> Queue<C> {
                     break;
                 }
                 let Some(id) = self.eligible.pop_front() else { break };
-                let (taken, failed) = self.turn(id, share.min(left), &mut deliver);
+                let (taken, failed) = self.turn(store, id, share.min(left), &mut deliver);
                 left -= taken;
                 if failed == Some(Undeliverable::Gone) {
                     self.remove_consumer(id);
@@ -307,32 +345,26 @@ impl<C> Queue<C> {
     /// One consumer's turn.
     fn turn(
         &mut self,
+        store: &Store,
         id: ConsumerId,
         quantum: usize,
-        deliver: &mut impl FnMut(Offer<'_, C>) -> Result<(), Undeliverable>,
+        deliver: &mut impl FnMut(&mut Turn<'_, C>) -> Result<(), Undeliverable>,
     ) -> (usize, Option<Undeliverable>) {
         let Some(consumer) = self.consumers.get_mut(id) else {
             self.stale -= 1;
             return (0, None);
         };
         consumer.is_listed = false;
-        let room = consumer.room(self.config.max_in_flight).min(quantum as u64);
-        let (mut taken, mut failed) = (0, None);
-        while taken < room as usize {
-            let Some(mut message) = self.ready.pop_front() else { break };
-            let count = message.deliveries.saturating_add(1);
-            let tag = consumer.in_flight.next_tag();
-            if let Err(why) = deliver(Offer { consumer: &consumer.key, tag, count, payload: &message.payload }) {
-                self.ready.push_front(message);
-                consumer.is_blocked = true;
-                failed = Some(why);
-                break;
-            }
-            self.ledger.redelivered += u64::from(count > 1);
-            message.deliveries = count;
-            consumer.in_flight.push(message);
-            taken += 1;
+        let left = consumer.room(self.config.max_in_flight).min(quantum as u64) as usize;
+        let mut turn =
+            Turn { store, ready: &mut self.ready, consumer, left, taken: 0, redelivered: 0, is_offered: false };
+        let failed = deliver(&mut turn).err();
+        if failed.is_none() {
+            turn.take_offered();
         }
+        let Turn { taken, redelivered, .. } = turn;
+        consumer.is_blocked = failed.is_some() || taken == 0;
+        self.ledger.redelivered += redelivered;
         self.ledger.in_flight += taken as u64;
         (taken, failed)
     }

@@ -1,18 +1,60 @@
 use super::*;
+use core::ops::{Deref, DerefMut};
 
-fn queue_of(messages: &[&'static str]) -> Queue<char> {
-    let mut queue = Queue::new(QueueConfig::default());
+/// A queue with a store of its own.
+struct Fixture {
+    store: Store,
+    queue: Queue<char>,
+}
+
+impl Fixture {
+    fn new(config: QueueConfig) -> Fixture {
+        Fixture { store: Store::new(), queue: Queue::new(config) }
+    }
+
+    fn push(&mut self, payload: &str) -> Result<(), QueueFull> {
+        self.queue.push(&mut self.store, payload)
+    }
+
+    fn ack(&mut self, id: ConsumerId, tags: RangeInclusive<u64>) -> usize {
+        self.queue.ack(&mut self.store, id, tags)
+    }
+
+    fn refuse(&mut self, id: ConsumerId, tags: RangeInclusive<u64>, verdict: Verdict) -> usize {
+        self.queue.refuse(&mut self.store, id, tags, verdict)
+    }
+
+    fn dispatch(&mut self, budget: usize, deliver: impl FnMut(Offer<'_, char>) -> Result<(), Undeliverable>) -> usize {
+        self.queue.dispatch(&self.store, budget, deliver)
+    }
+}
+
+impl Deref for Fixture {
+    type Target = Queue<char>;
+    fn deref(&self) -> &Queue<char> {
+        &self.queue
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut Queue<char> {
+        &mut self.queue
+    }
+}
+
+fn queue_of(messages: &[&str]) -> Fixture {
+    let mut queue = Fixture::new(QueueConfig::default());
     for message in messages {
-        queue.push(Bytes::from(*message)).unwrap();
+        queue.push(message).unwrap();
     }
     queue
 }
 
 /// Dispatches all that can be and lists what went where: consumer, tag, count, payload.
-fn deliveries(queue: &mut Queue<char>) -> Vec<String> {
+fn deliveries(queue: &mut Fixture) -> Vec<String> {
     let mut seen = Vec::new();
     queue.dispatch(usize::MAX, |offer| {
-        let payload = core::str::from_utf8(offer.payload).unwrap();
+        let payload = core::str::from_utf8(&offer.payload).unwrap();
         seen.push(format!("{}{}×{} {payload}", offer.consumer, offer.tag, offer.count));
         Ok(())
     });
@@ -68,6 +110,7 @@ fn a_refused_message_comes_again_or_never() {
     queue.allow(a, 9);
     assert_eq!(deliveries(&mut queue), ["a4×2 1", "a5×2 2"]);
     assert_eq!((queue.ledger().refused, queue.ledger().given_back), (1, 2));
+    assert_eq!(queue.store.payloads(), 2);
 }
 
 #[test]
@@ -85,33 +128,33 @@ fn stale_double_and_foreign_tags_change_nothing() {
     queue.remove_consumer(a);
     assert_eq!(queue.ack(a, 1..=u64::MAX), 0, "a is gone");
     assert!(queue.is_empty());
-    assert_eq!(queue.bytes(), 0);
+    assert_eq!((queue.bytes(), queue.store.payloads()), (0, 0));
 }
 
 #[test]
 fn a_full_queue_refuses_and_says_so() {
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default().with_max_messages(2));
-    queue.push(Bytes::from("1")).unwrap();
-    queue.push(Bytes::from("2")).unwrap();
-    let error = queue.push(Bytes::from("3")).unwrap_err();
+    let mut queue = Fixture::new(QueueConfig::default().with_max_messages(2));
+    queue.push("1").unwrap();
+    queue.push("2").unwrap();
+    let error = queue.push("3").unwrap_err();
     assert_eq!(error.messages, 2);
     assert_eq!(queue.ledger().turned_away, 1);
     let a = queue.add_consumer('a');
     queue.allow(a, 1);
     deliveries(&mut queue);
-    assert!(queue.push(Bytes::from("3")).is_err(), "what is in flight is still in the queue");
+    assert!(queue.push("3").is_err(), "what is in flight is still in the queue");
     queue.ack(a, 1..=1);
-    queue.push(Bytes::from("3")).unwrap();
+    queue.push("3").unwrap();
 }
 
 #[test]
 fn bytes_are_limited_overhead_included() {
     let size = 10 + Queue::<char>::OVERHEAD;
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default().with_max_bytes(2 * size));
-    queue.push(Bytes::from("0123456789")).unwrap();
-    queue.push(Bytes::from("0123456789")).unwrap();
+    let mut queue = Fixture::new(QueueConfig::default().with_max_bytes(2 * size));
+    queue.push("0123456789").unwrap();
+    queue.push("0123456789").unwrap();
     assert_eq!(queue.bytes(), 2 * size);
-    assert!(queue.push(Bytes::new()).is_err());
+    assert!(queue.push("").is_err());
 }
 
 #[test]
@@ -130,7 +173,7 @@ fn a_blocked_consumer_does_not_stop_the_others() {
     });
     assert_eq!(got, [1, 2, 3]);
     assert!(!queue.can_dispatch());
-    queue.push(Bytes::from("4")).unwrap();
+    queue.push("4").unwrap();
     queue.remove_consumer(b);
     assert!(deliveries(&mut queue).is_empty(), "a is still blocked");
     queue.unblock(a);
@@ -155,9 +198,9 @@ fn a_consumer_that_is_found_gone_gives_back_what_it_held() {
 
 #[test]
 fn the_span_in_flight_is_bounded_whatever_the_credit() {
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default().with_max_in_flight(2));
+    let mut queue = Fixture::new(QueueConfig::default().with_max_in_flight(2));
     for message in ["1", "2", "3", "4"] {
-        queue.push(Bytes::from(message)).unwrap();
+        queue.push(message).unwrap();
     }
     let a = queue.add_consumer('a');
     queue.allow(a, u64::MAX);
@@ -181,7 +224,7 @@ fn the_budget_of_a_dispatch_holds() {
 
 #[test]
 fn consumers_that_come_and_go_leave_nothing_behind() {
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default());
+    let mut queue = Fixture::new(QueueConfig::default());
     let stays = queue.add_consumer('s');
     queue.allow(stays, 1);
     for _ in 0..1000 {
@@ -190,20 +233,20 @@ fn consumers_that_come_and_go_leave_nothing_behind() {
         queue.remove_consumer(id);
         assert!(queue.eligible.len() <= 3, "{} in the order of turns", queue.eligible.len());
     }
-    queue.push(Bytes::from("1")).unwrap();
+    queue.push("1").unwrap();
     assert_eq!(deliveries(&mut queue), ["s1×1 1"]);
 }
 
 #[test]
 fn single_messages_go_round_and_the_idle_cost_nothing() {
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default());
+    let mut queue = Fixture::new(QueueConfig::default());
     for name in ['a', 'b', 'c'] {
         let id = queue.add_consumer(name);
         queue.allow(id, u64::MAX);
     }
     let mut got = String::new();
     for _ in 0..9 {
-        queue.push(Bytes::from("x")).unwrap();
+        queue.push("x").unwrap();
         queue.dispatch(10, |offer| {
             got.push(*offer.consumer);
             Ok(())
@@ -214,11 +257,11 @@ fn single_messages_go_round_and_the_idle_cost_nothing() {
 
 #[test]
 fn a_burst_leaves_no_ring_behind() {
-    let mut queue: Queue<char> = Queue::new(QueueConfig::default().with_max_in_flight(1 << 20));
+    let mut queue = Fixture::new(QueueConfig::default().with_max_in_flight(1 << 20));
     let a = queue.add_consumer('a');
     queue.allow(a, u64::MAX);
     for _ in 0..100_000 {
-        queue.push(Bytes::from_static(b"x")).unwrap();
+        queue.push("x").unwrap();
     }
     while queue.dispatch(1000, |_| Ok(())) > 0 {}
     for first in (1..100_000).step_by(1000) {
@@ -228,4 +271,15 @@ fn a_burst_leaves_no_ring_behind() {
     assert!(queue.ready.capacity() <= 2048, "{}", queue.ready.capacity());
     let consumer = queue.consumers.get_mut(a).unwrap();
     assert!(consumer.in_flight.capacity() <= 2048, "{}", consumer.in_flight.capacity());
+}
+
+#[test]
+fn a_discarded_queue_leaves_nothing_in_the_store() {
+    let mut queue = queue_of(&["1", "2", "3"]);
+    let a = queue.add_consumer('a');
+    queue.allow(a, 2);
+    deliveries(&mut queue);
+    let Fixture { mut store, queue } = queue;
+    queue.discard(&mut store);
+    assert_eq!(store.payloads(), 0);
 }

@@ -7,14 +7,15 @@ mod queues;
 pub use config::StockConfig;
 pub use queues::QueueInfo;
 
-use crate::core::{Context, Frames};
+use crate::core::{Context, Frames, Publish};
 use crate::dialect::SendError;
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
-use crate::queue::{Offer, Undeliverable};
+use crate::queue::{ConsumerId, Offer, Queue, Store, Turn, Undeliverable};
 use crate::reason::Reject;
 use client::{Client, Link, Publisher};
+use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
 use queues::{ConsumerKey, QueueIndex, Queues};
@@ -76,14 +77,14 @@ impl ConnectionHandler {
     fn frame(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: &Frame<'_>) -> Result<(), Reject> {
         match *frame {
             Frame::Publish { link, number, confirm, payload } => self.publish(from, link, number, confirm, payload),
-            Frame::Ack { link, first, last } => self.settle(from, link, |queues, queue, consumer| {
-                queues.get_mut(queue).ack(consumer, first..=last);
+            Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
+                queue.ack(store, consumer, first..=last);
             }),
-            Frame::Refuse { link, first, last, verdict } => self.settle(from, link, |queues, queue, consumer| {
-                queues.get_mut(queue).refuse(consumer, first..=last, verdict);
+            Frame::Refuse { link, first, last, verdict } => self.settle(from, link, |queue, store, consumer| {
+                queue.refuse(store, consumer, first..=last, verdict);
             }),
-            Frame::Credit { link, upto } => self.settle(from, link, |queues, queue, consumer| {
-                queues.get_mut(queue).allow(consumer, upto);
+            Frame::Credit { link, upto } => self.settle(from, link, |queue, _, consumer| {
+                queue.allow(consumer, upto);
             }),
             Frame::Open(ref open) => self.open(cx, from, open)?,
             Frame::Close { link } => self.close_link(cx, from, link),
@@ -109,7 +110,7 @@ impl ConnectionHandler {
         let queue = self.queues.open(open.name, &self.config, cx.hash_secret())?;
         let consumer = open
             .consumes
-            .then(|| self.queues.get_mut(queue).add_consumer(ConsumerKey { connection: from, link: open.link }));
+            .then(|| self.queues.get_mut(queue).0.add_consumer(ConsumerKey { connection: from, link: open.link }));
         let publisher = open.publishes.then(Publisher::default);
         client.put(open.link, Link { queue, consumer, publisher });
         if open.publishes {
@@ -122,7 +123,8 @@ impl ConnectionHandler {
     fn publish(&mut self, from: ConnectionId, link: LinkNumber, number: u64, confirm: bool, payload: Payload<'_>) {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
         let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
-        match self.queues.get_mut(index).push(payload.share()) {
+        let (queue, store) = self.queues.get_mut(index);
+        match queue.push(store, payload) {
             Ok(()) => publisher.accepted(number, confirm),
             Err(full) => publisher.refused(number, full),
         }
@@ -133,17 +135,51 @@ impl ConnectionHandler {
         self.mark_dirty(index);
     }
 
+    /// The publishes that follow one on the same link, which has marked what is to be done at the end of the step.
+    fn publishes(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
+        let from = frames.from();
+        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
+        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
+        let (queue, store) = self.queues.get_mut(index);
+        while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
+            match queue.push(store, payload) {
+                Ok(()) => publisher.accepted(number, confirm),
+                Err(full) => publisher.refused(number, full),
+            }
+        }
+        self.mark_dirty(index);
+    }
+
+    /// The acks that follow one on the same link; those of consecutive tags are one.
+    fn acks(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
+        let from = frames.from();
+        let mut ack = |tags: RangeInclusive<u64>| {
+            self.settle(from, link, |queue, store, consumer| {
+                queue.ack(store, consumer, tags);
+            });
+        };
+        let Some(mut run) = frames.next_ack(cx, link) else { return };
+        while let Some(next) = frames.next_ack(cx, link) {
+            match run.end().checked_add(1) == Some(*next.start()) {
+                true => run = *run.start()..=*next.end(),
+                false => ack(core::mem::replace(&mut run, next)),
+            }
+        }
+        ack(run);
+    }
+
     /// Does something that may make room for deliveries, on the consumer of a link.
     fn settle(
         &mut self,
         from: ConnectionId,
         link: LinkNumber,
-        act: impl FnOnce(&mut Queues, QueueIndex, crate::queue::ConsumerId),
+        act: impl FnOnce(&mut Queue<ConsumerKey>, &mut Store, ConsumerId),
     ) {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (queue, Some(consumer)) = (open.queue, open.consumer) else { return };
-        act(&mut self.queues, queue, consumer);
-        self.mark_dirty(queue);
+        let (index, Some(consumer)) = (open.queue, open.consumer) else { return };
+        let (queue, store) = self.queues.get_mut(index);
+        act(queue, store, consumer);
+        self.mark_dirty(index);
     }
 
     /// The client's CLOSE: what is due goes out before CLOSED does (PROTOCOL §5.4).
@@ -167,7 +203,7 @@ impl ConnectionHandler {
     /// A client has left a queue: what it held is given back.
     fn leave(&mut self, link: &Link) {
         if let Some(consumer) = link.consumer {
-            self.queues.get_mut(link.queue).remove_consumer(consumer);
+            self.queues.get_mut(link.queue).0.remove_consumer(consumer);
         }
         self.mark_dirty(link.queue);
         self.queues.close(link.queue);
@@ -178,7 +214,7 @@ impl ConnectionHandler {
         let Some(client) = Client::find(&mut self.clients, id) else { return };
         let blocked = client.take_blocked();
         for number in blocked {
-            self.settle(id, number, |queues, queue, consumer| queues.get_mut(queue).unblock(consumer));
+            self.settle(id, number, |queue, _, consumer| queue.unblock(consumer));
         }
     }
 
@@ -224,7 +260,7 @@ impl ConnectionHandler {
             let turn = budget.min(self.config.deliveries_per_turn.max(1));
             budget -= self.dispatch_queue(cx, index, turn);
             self.queues.clear_dirty(index);
-            if self.queues.get_mut(index).can_dispatch() {
+            if self.queues.get_mut(index).0.can_dispatch() {
                 self.mark_dirty(index);
             }
         }
@@ -236,20 +272,19 @@ impl ConnectionHandler {
     fn dispatch_queue(&mut self, cx: &mut Context<'_>, index: QueueIndex, budget: usize) -> usize {
         let clients = &mut self.clients;
         let mut refused = Vec::new();
-        let taken = self.queues.get_mut(index).dispatch(budget, |offer| {
-            deliver(cx, &offer).map_err(|error| {
-                let ConsumerKey { connection, link } = *offer.consumer;
-                match error {
-                    SendError::Full => {
-                        if let Some(client) = Client::find(clients, connection) {
-                            client.blocked.push(link);
-                        }
-                        Undeliverable::Full
+        let (queue, store) = self.queues.get_mut(index);
+        let taken = queue.dispatch_turns(store, budget, |turn| {
+            let ConsumerKey { connection, link } = *turn.consumer();
+            deliver(cx, turn).map_err(|error| match error {
+                SendError::Full => {
+                    if let Some(client) = Client::find(clients, connection) {
+                        client.blocked.push(link);
                     }
-                    _ => {
-                        refused.push((connection, link, error));
-                        Undeliverable::Gone
-                    }
+                    Undeliverable::Full
+                }
+                _ => {
+                    refused.push((connection, link, error));
+                    Undeliverable::Gone
                 }
             })
         });
@@ -279,10 +314,30 @@ impl ConnectionHandler {
     }
 }
 
-fn deliver(cx: &mut Context<'_>, offer: &Offer<'_, ConsumerKey>) -> Result<(), SendError> {
-    let ConsumerKey { connection, link } = *offer.consumer;
-    let payload = Payload::from(offer.payload);
-    cx.send(connection, Frame::Delivery { link, tag: offer.tag, count: offer.count, payload })
+/// What may go on with the next frame.
+enum Run {
+    Publishes(LinkNumber),
+    Acks(LinkNumber),
+}
+
+impl Run {
+    fn begin(frame: &Frame<'_>) -> Option<Run> {
+        match *frame {
+            Frame::Publish { link, .. } => Some(Run::Publishes(link)),
+            Frame::Ack { link, .. } => Some(Run::Acks(link)),
+            _ => None,
+        }
+    }
+}
+
+fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(), SendError> {
+    let ConsumerKey { connection, link } = *turn.consumer();
+    let mut deliveries = cx.deliveries(connection, link)?;
+    while let Some(Offer { tag, count, payload, .. }) = turn.next() {
+        let sent = deliveries.send(count, payload)?;
+        debug_assert_eq!(sent, tag, "the queue and the link count the same deliveries");
+    }
+    Ok(())
 }
 
 impl Handler for ConnectionHandler {
@@ -307,10 +362,20 @@ impl Handler for ConnectionHandler {
         self.due.clear();
     }
 
-    /// As `handle` would, without an event around each.
-    fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
+    /// As `handle` would, but for the runs.
+    fn frames(&mut self, cx: &mut Context<'_>, mut frames: Frames<'_, Native>) {
         let from = frames.from();
-        frames.for_each(cx, |cx, frame| self.frame(cx, from, &frame));
+        let mut run = None;
+        while frames.handle_next(cx, |cx, frame| {
+            run = Run::begin(&frame);
+            self.frame(cx, from, &frame)
+        }) {
+            match run.take() {
+                Some(Run::Publishes(link)) => self.publishes(cx, &mut frames, link),
+                Some(Run::Acks(link)) => self.acks(cx, &mut frames, link),
+                None => {}
+            }
+        }
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {

@@ -1,7 +1,7 @@
 //! The queues of the stock handler, by name.
 
 use super::StockConfig;
-use crate::queue::{Ledger, Queue};
+use crate::queue::{Ledger, Queue, Store};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use msglib_proto::transport::ConnectionId;
@@ -37,6 +37,8 @@ pub struct QueueInfo<'a> {
 
 #[derive(Debug, Default)]
 pub(super) struct Queues {
+    /// The payloads of all of them.
+    store: Store,
     slots: Vec<Slot>,
     /// Made with the first queue, for the secret of its hasher comes from the broker.
     names: Option<SeededMap<OwnedName, QueueIndex>>,
@@ -80,8 +82,8 @@ impl Queues {
         }
     }
 
-    pub(super) fn get_mut(&mut self, index: QueueIndex) -> &mut Queue<ConsumerKey> {
-        &mut self.slots[index.0].queue
+    pub(super) fn get_mut(&mut self, index: QueueIndex) -> (&mut Queue<ConsumerKey>, &mut Store) {
+        (&mut self.slots[index.0].queue, &mut self.store)
     }
 
     pub(super) fn find(&self, name: ChannelName<'_>) -> Option<QueueIndex> {

@@ -1,7 +1,7 @@
 //! From frames to bytes: the one encoding that each frame has (PROTOCOL §2, §3).
 
 use super::channel::Form;
-use super::frame::{Frame, Hello, Open, Welcome};
+use super::frame::{Frame, Hello, LinkNumber, Open, Welcome};
 use super::frame_type::{FrameType, Scope};
 use super::limits::{self, HEADER};
 use super::payload::Payload;
@@ -81,15 +81,7 @@ pub fn encode(frame: &Frame<'_>, out: &mut SendQueue) -> Result<(), EncodeError>
             let range = Fixed::<18>::new().put(&first.to_be_bytes()).put(&last.to_be_bytes());
             write_frame(frame_type, link, &range.put(&code.value().to_be_bytes()).bytes, text.as_bytes(), out)
         }
-        Frame::Delivery { tag, count, payload, .. } => {
-            check_number(frame_type, *tag)?;
-            check_number(frame_type, u64::from(*count))?;
-            let head = Head { frame_type, kind: frame_type.value(), flags: 0, link };
-            let mut fixed = [0; LONGEST_FIXED];
-            fixed[..8].copy_from_slice(&tag.to_be_bytes());
-            fixed[8..].copy_from_slice(&count.to_be_bytes());
-            write_with_payload(head, fixed, *payload, out)
-        }
+        Frame::Delivery { tag, count, payload, .. } => encode_delivery(link, *tag, *count, *payload, out),
         Frame::Ack { first, last, .. } => {
             check_range(frame_type, *first, *last)?;
             let range = Fixed::<16>::new().put(&first.to_be_bytes()).put(&last.to_be_bytes());
@@ -149,6 +141,32 @@ fn encode_welcome(welcome: &Welcome<'_>, out: &mut SendQueue) -> Result<(), Enco
         .put(&welcome.idle_ms.to_be_bytes())
         .put(&[name]);
     write_frame(frame, 0, &fixed.bytes, welcome.name.as_bytes(), out)
+}
+
+/// Appends a `DELIVERY`, as [`encode`] does with [`Frame::Delivery`], without the way through a frame: for whoever sends many.
+///
+/// # Errors
+///
+/// As [`encode`].
+#[inline]
+pub fn encode_delivery(
+    link: LinkNumber,
+    tag: u64,
+    count: u32,
+    payload: Payload<'_>,
+    out: &mut SendQueue,
+) -> Result<(), EncodeError> {
+    let frame_type = FrameType::Delivery;
+    if link == 0 {
+        return Err(EncodeError::Link { frame: frame_type, link });
+    }
+    check_number(frame_type, tag)?;
+    check_number(frame_type, u64::from(count))?;
+    let head = Head { frame_type, kind: frame_type.value(), flags: 0, link };
+    let mut fixed = [0; LONGEST_FIXED];
+    fixed[..8].copy_from_slice(&tag.to_be_bytes());
+    fixed[8..].copy_from_slice(&count.to_be_bytes());
+    write_with_payload(head, fixed, payload, out)
 }
 
 fn encode_open(open: &Open<'_>, out: &mut SendQueue) -> Result<(), EncodeError> {
@@ -264,8 +282,7 @@ fn write_with_payload<const N: usize>(
     let (header, rest) = start.split_at_mut(HEADER as usize);
     header.copy_from_slice(&head.bytes(N + payload.len())?);
     rest[..N].copy_from_slice(&fixed);
-    out.put(&start[..HEADER as usize + N]);
-    out.put_payload(payload);
+    out.put_with_payload(&start[..HEADER as usize + N], payload);
     Ok(())
 }
 

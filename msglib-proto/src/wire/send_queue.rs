@@ -86,6 +86,20 @@ impl SendQueue {
         }
     }
 
+    /// Appends `start` and a payload, as [`put`](Self::put) and [`put_payload`](Self::put_payload) would, with one look at the room.
+    #[inline]
+    pub(crate) fn put_with_payload(&mut self, start: &[u8], payload: Payload<'_>) {
+        if let Some(shared) = payload.shared() {
+            self.put(start);
+            return self.put_shared(shared);
+        }
+        let more = start.len() + payload.len();
+        self.copied.reserve(more);
+        self.copied.extend_from_slice(start);
+        self.copied.extend_from_slice(&payload);
+        self.len += more;
+    }
+
     /// Lists what waits, in order, in as many of `slices` as it takes, and returns how many it filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
