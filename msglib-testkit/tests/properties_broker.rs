@@ -11,7 +11,7 @@ mod own_broker;
 #[path = "../examples/property.rs"]
 mod property;
 
-use msglib_broker::{ConnectionHandler, QueueConfig, StockConfig};
+use msglib_broker::{ConnectionHandler, Context, Event, Handler, QueueConfig, Reject, StockConfig};
 use msglib_client::{blocking_pull_subscribe_to_queue, publish_to_q_confirmed};
 use msglib_io_memory::MemoryStream;
 use msglib_proto::{ErrorCode, Frame, FrameType};
@@ -69,8 +69,34 @@ fn is_closed_by_broker(frame: &Frame<'_>) -> bool {
     matches!(frame, Frame::Closed { code, .. } if *code != ErrorCode::NONE)
 }
 
+/// The stock handler, one frame after the other.
+struct OneByOne(ConnectionHandler);
+
+impl Handler for OneByOne {
+    fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        self.0.handle(cx, event)
+    }
+
+    fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        self.0.end_of_step(cx);
+    }
+}
+
 proptest! {
     #![proptest_config(cases(64))]
+
+    #[test]
+    fn frames_in_runs_have_the_same_effect_as_one_by_one(
+        conversations in vec(conversations(), 1..5),
+        stock in stock_configs(),
+        config in harness_configs(),
+    ) {
+        let handler = || ConnectionHandler::with_config(stock.clone());
+        let mut in_runs = Harness::with_config(handler(), config.clone());
+        let mut one_by_one = Harness::with_config(OneByOne(handler()), config);
+        prop_assert_eq!(play(&mut in_runs, &conversations), play(&mut one_by_one, &conversations));
+        prop_assert_eq!(in_runs.broker().counters(), one_by_one.broker().counters());
+    }
 
     #[test]
     fn the_stock_broker_keeps_the_protocol_and_its_books(

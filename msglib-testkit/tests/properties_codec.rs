@@ -2,6 +2,7 @@
 
 use msglib_proto::{Decoder, Frame, HEADER, Limits, Payload, ProtocolError, SendQueue, encode};
 use msglib_testkit::strategies::{Chunking, OwnedFrame, almost_frames, cases, chunkings, frames, valid_streams};
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// What a decoder makes of a stream.
@@ -41,8 +42,62 @@ fn decode(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome {
     Outcome { frames, error, is_between_frames, offset: decoder.offset() }
 }
 
+/// As `decode`, but each frame behind a publish or an ack is asked for as one that goes on on the same link.
+fn decode_in_runs(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome {
+    let mut decoder = Decoder::new(limits);
+    let (mut frames, mut error, mut run) = (Vec::<OwnedFrame>::new(), None, None);
+    'stream: for mut piece in chunking.cut(bytes) {
+        loop {
+            if let Some(link) = run {
+                if let Some((number, confirm, payload)) =
+                    decoder.decode_publish(link, &mut piece, |number| number % 7 != 0)
+                {
+                    let payload = Payload::from(payload);
+                    frames.push(Frame::Publish { link, number, confirm, payload }.into());
+                    continue;
+                }
+                if let Some(tags) = decoder.decode_ack(link, &mut piece, || true) {
+                    frames.push(Frame::Ack { link, first: *tags.start(), last: *tags.end() }.into());
+                    continue;
+                }
+            }
+            match decoder.decode(&mut piece) {
+                Ok(Some(frame)) => {
+                    run = matches!(frame, Frame::Publish { .. } | Frame::Ack { .. }).then(|| frame.link());
+                    frames.push(OwnedFrame::from(frame));
+                }
+                Ok(None) => break,
+                Err(why) => {
+                    error = Some(why);
+                    break 'stream;
+                }
+            }
+        }
+    }
+    let is_between_frames = error.is_none() && decoder.is_between_frames();
+    Outcome { frames, error, is_between_frames, offset: decoder.offset() }
+}
+
+/// Mostly publishes and acks, mostly on one link, so that runs are long.
+fn runs() -> impl Strategy<Value = Vec<u8>> {
+    let publish =
+        (1..3_u32, 1..20_u64, any::<bool>(), vec(any::<u8>(), 0..40)).prop_map(|(link, number, confirm, payload)| {
+            OwnedFrame::from(Frame::Publish { link, number, confirm, payload: Payload::from(&payload) }).to_bytes()
+        });
+    let ack = (1..3_u32, 1..20_u64, 0..3_u64)
+        .prop_map(|(link, first, more)| OwnedFrame::from(Frame::Ack { link, first, last: first + more }).to_bytes());
+    let other = prop_oneof![frames().prop_map(|frame| frame.to_bytes()), almost_frames()];
+    vec(prop_oneof![8 => publish, 8 => ack, 1 => other], 0..30).prop_map(|frames| frames.concat())
+}
+
 proptest! {
     #![proptest_config(cases(256))]
+
+    #[test]
+    fn runs_are_the_same_frames_as_one_by_one(bytes in runs(), chunking in chunkings(200), max_payload in 0..60_u32) {
+        let limits = Limits::default().with_max_payload(max_payload);
+        prop_assert_eq!(decode_in_runs(&limits, &bytes, &chunking), decode(&limits, &bytes, &chunking));
+    }
 
     #[test]
     fn each_frame_has_one_encoding_and_comes_back_from_it(frame in frames()) {
