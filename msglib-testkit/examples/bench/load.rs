@@ -1,0 +1,440 @@
+//! The load: publishers and consumers on one thread that never sleeps.
+//!
+//! It looks at its sockets every 50 µs and spins in between. A peer that sleeps must be woken, which costs the *sender* tens of
+//! microseconds on a virtual machine: the server would be billed for it. What it finds there is handled in one go, as a busy client would.
+//! A message is in flight until it is delivered and, where that is asked for, confirmed.
+
+use crate::Result;
+use crate::frames::{self, DELIVERY, PUBLISH, Publishes, RELAY_ACK_TYPE, bytes_of};
+use crate::sample::{Latency, Sample};
+use crate::server::{Server, Shape};
+use crate::socket::{ReadBlock, Socket};
+use crate::target::Target;
+use mio::{Events, Interest, Poll, Token};
+use msglib_proto::{Frame, FrameType};
+use std::time::{Duration, Instant};
+
+/// How often the sockets are looked at.
+pub(crate) const LOOK: Duration = Duration::from_micros(50);
+/// Nothing moves for so long: something is broken.
+const STALL: Duration = Duration::from_secs(10);
+/// The queue of all that is published here.
+const QUEUE: u64 = 1;
+
+/// What is to flow.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) publishers: usize,
+    pub(crate) consumers: usize,
+    /// Of the payloads, in bytes; over and over.
+    pub(crate) sizes: Vec<usize>,
+    /// Messages in flight for each publisher, which tops up in quarters of it.
+    pub(crate) window: u64,
+    /// Messages that are kept waiting at the queue: the consumer allows no more than what is beyond them.
+    pub(crate) waiting: u64,
+    pub(crate) pace: Pace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    /// As fast as the window allows.
+    Steady,
+    /// So many at once; a pause when all are through; again.
+    Bursts { size: u64, pause: Duration },
+}
+
+impl Plan {
+    pub(crate) fn new(publishers: usize, consumers: usize) -> Plan {
+        Plan { publishers, consumers, sizes: vec![128; 1_000], window: 1_000, waiting: 0, pace: Pace::Steady }
+    }
+
+    fn chunk(&self) -> u64 {
+        (self.window / 4).max(1)
+    }
+
+    /// What a server is told of it.
+    pub(crate) fn shape(&self) -> Result<Shape> {
+        let frame = Publishes::encode(&self.sizes[..1])?.frame_size();
+        Ok(Shape { publishers: self.publishers, consumers: self.consumers, frame })
+    }
+}
+
+struct Publisher {
+    socket: Socket,
+    published: u64,
+    confirmed: u64,
+    allowed: u64,
+}
+
+struct Consumer {
+    socket: Socket,
+    delivered: u64,
+    allowed: u64,
+}
+
+pub(crate) struct Load<'a> {
+    server: &'a Server,
+    target: &'a Target,
+    plan: Plan,
+    poll: Poll,
+    events: Events,
+    block: ReadBlock,
+    publishers: Vec<Publisher>,
+    consumers: Vec<Consumer>,
+    publishes: Publishes,
+    relay_acks: Vec<u8>,
+    /// Of which the stamps in the messages count.
+    epoch: Instant,
+    /// Publishes to make in all.
+    quota: u64,
+    published: u64,
+    delivered: u64,
+    /// Of the sequences of what was delivered: finds a loss that a duplicate makes up for.
+    sequences: u64,
+    /// Who publishes first in the next turn.
+    first: usize,
+    burst: Burst,
+    next_look: Instant,
+    idle: Duration,
+    latency: Latency,
+    progress: (u64, Instant),
+}
+
+struct Burst {
+    left: u64,
+    resume: Option<Instant>,
+}
+
+impl<'a> Load<'a> {
+    /// Connects all; the consumers first.
+    pub(crate) fn connect(server: &'a Server, target: &'a Target, plan: &Plan) -> Result<Load<'a>> {
+        let mut load = Load {
+            server,
+            target,
+            plan: plan.clone(),
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            block: ReadBlock::new(),
+            publishers: Vec::new(),
+            consumers: Vec::new(),
+            publishes: Publishes::encode(&plan.sizes)?,
+            relay_acks: Vec::new(),
+            epoch: Instant::now(),
+            quota: u64::MAX,
+            published: 0,
+            delivered: 0,
+            sequences: 0,
+            first: 0,
+            burst: Burst { left: 0, resume: None },
+            next_look: Instant::now(),
+            idle: Duration::ZERO,
+            latency: Latency::new(),
+            progress: (0, Instant::now()),
+        };
+        for index in 0..plan.consumers {
+            let socket = load.dial(index, false)?;
+            load.consumers.push(Consumer { socket, delivered: 0, allowed: 0 });
+        }
+        for index in 0..plan.publishers {
+            let socket = load.dial(plan.consumers + index, true)?;
+            let allowed = if target.is_floor() { u64::MAX } else { 0 };
+            load.publishers.push(Publisher { socket, published: 0, confirmed: 0, allowed });
+        }
+        load.allow_deliveries()?;
+        Ok(load)
+    }
+
+    fn dial(&mut self, token: usize, publishes: bool) -> Result<Socket> {
+        let mut socket = Socket::connect(self.server.address)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut socket.stream, Token(token), interest)?;
+        if !self.target.is_floor() {
+            socket.send(&bytes_of([frames::hello(), frames::open(1, QUEUE, publishes)])?)?;
+        }
+        Ok(socket)
+    }
+
+    /// Runs for `warm_up`, then for `time`, which is measured, and then until all is delivered.
+    pub(crate) fn steady(&mut self, warm_up: Duration, time: Duration) -> Result<Sample> {
+        let begin = Instant::now();
+        while begin.elapsed() < warm_up || self.delivered == 0 {
+            self.turn()?;
+        }
+        self.latency.start();
+        let before = self.mark()?;
+        while before.at.elapsed() < time {
+            self.turn()?;
+        }
+        let mut sample = self.since(&before)?;
+        sample.latency = self.latency.take();
+        self.drain()?;
+        sample.peak = self.server.peak_resident()?;
+        Ok(sample)
+    }
+
+    /// Publishes until `count` are accepted, whatever becomes of them.
+    pub(crate) fn fill(&mut self, count: u64) -> Result<Sample> {
+        self.quota = count;
+        let before = self.mark()?;
+        while self.published < count || self.unconfirmed() > 0 {
+            self.turn()?;
+        }
+        let mut sample = self.since(&before)?;
+        sample.messages = count;
+        Ok(sample)
+    }
+
+    /// Publishes nothing more, allows all, and waits until each message was delivered, once.
+    pub(crate) fn drain(&mut self) -> Result<Sample> {
+        let before = self.mark()?;
+        self.quota = self.published;
+        self.plan.waiting = 0;
+        self.allow_deliveries()?;
+        while self.delivered < self.published || self.unconfirmed() > 0 {
+            self.turn()?;
+        }
+        let sample = self.since(&before)?;
+        let (published, expected) = (self.published, sum_to(self.published));
+        if self.delivered != published || self.sequences != expected {
+            let got = self.delivered;
+            return Err(
+                format!("{published} messages were published, {got} delivered, and not each of them once").into()
+            );
+        }
+        Ok(sample)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Ok(Mark { at: Instant::now(), cpu: self.server.cpu()?, delivered: self.delivered, idle: self.idle })
+    }
+
+    fn since(&self, mark: &Mark) -> Result<Sample> {
+        let (wall, cpu) = (mark.at.elapsed(), self.server.cpu()? - mark.cpu);
+        let idle = (self.idle - mark.idle).as_secs_f64() / wall.as_secs_f64();
+        let mut sample = Sample::new(self.delivered - mark.delivered, wall, cpu);
+        sample.generator_busy = Some(1.0 - idle);
+        Ok(sample)
+    }
+
+    fn unconfirmed(&self) -> u64 {
+        match self.target {
+            Target::Relay => 0,
+            _ => self.publishers.iter().map(|publisher| publisher.published - publisher.confirmed).sum(),
+        }
+    }
+
+    /// Publishes what may be published, and handles all that has come.
+    fn turn(&mut self) -> Result<()> {
+        self.publish()?;
+        self.look()?;
+        let ready: Vec<(usize, bool, bool)> =
+            self.events.iter().map(|event| (event.token().0, event.is_readable(), event.is_writable())).collect();
+        for (token, readable, writable) in ready {
+            if writable {
+                self.socket(token).flush()?;
+            }
+            match token.checked_sub(self.plan.consumers) {
+                _ if !readable => {}
+                Some(publisher) => self.hear_outcomes(publisher)?,
+                None => self.consume(token)?,
+            }
+        }
+        self.check_progress()
+    }
+
+    fn socket(&mut self, token: usize) -> &mut Socket {
+        match token.checked_sub(self.plan.consumers) {
+            Some(publisher) => &mut self.publishers[publisher].socket,
+            None => &mut self.consumers[token].socket,
+        }
+    }
+
+    /// Waits for the next look that finds something; not for ever, for the pace may say that it is time.
+    fn look(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            while Instant::now() < self.next_look {
+                std::hint::spin_loop();
+            }
+            self.next_look = Instant::now() + LOOK;
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            if !self.events.is_empty() || begin.elapsed() > Duration::from_millis(1) {
+                break;
+            }
+        }
+        self.idle += begin.elapsed();
+        Ok(())
+    }
+
+    fn check_progress(&mut self) -> Result<()> {
+        let sum = self.published + self.delivered + self.publishers.iter().map(|p| p.confirmed).sum::<u64>();
+        if self.progress.0 != sum {
+            self.progress = (sum, Instant::now());
+        } else if self.progress.1.elapsed() > STALL {
+            let (published, delivered, unconfirmed) = (self.published, self.delivered, self.unconfirmed());
+            return Err(format!(
+                "nothing moved for {STALL:?}: {published} published, {unconfirmed} of them not confirmed, {delivered} delivered"
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// Publishing.
+impl Load<'_> {
+    fn publish(&mut self) -> Result<()> {
+        let (window, chunk, publishers) = (self.plan.window, self.plan.chunk(), self.publishers.len());
+        let mut room = (window * publishers as u64 + self.plan.waiting).saturating_sub(self.published - self.delivered);
+        room = room.min(self.quota - self.published).min(self.pace_allows());
+        self.first = (self.first + 1) % publishers;
+        for index in (self.first..publishers).chain(0..self.first) {
+            if room == 0 {
+                break;
+            }
+            let mut count = room.min(self.publisher_may(index));
+            // In whole chunks, but for the last one of all.
+            if count < self.quota - self.published {
+                count -= count % chunk;
+            }
+            room -= count;
+            self.publish_from(index, count)?;
+        }
+        if self.plan.waiting > 0 { self.allow_deliveries() } else { Ok(()) }
+    }
+
+    fn publisher_may(&self, index: usize) -> u64 {
+        let publisher = &self.publishers[index];
+        if !publisher.socket.is_flushed() {
+            return 0;
+        }
+        let window = match self.target {
+            Target::Relay => self.plan.window,
+            _ => self.plan.window - (publisher.published - publisher.confirmed),
+        };
+        window.min(publisher.allowed - publisher.published)
+    }
+
+    fn publish_from(&mut self, index: usize, mut count: u64) -> Result<()> {
+        let publisher = &mut self.publishers[index];
+        while count > 0 {
+            let now = self.epoch.elapsed().as_nanos() as u64;
+            let (taken, bytes) = self.publishes.take(count, publisher.published + 1, self.published + 1, now);
+            publisher.socket.send(bytes)?;
+            publisher.published += taken;
+            self.published += taken;
+            self.burst.left = self.burst.left.saturating_sub(taken);
+            count -= taken;
+        }
+        Ok(())
+    }
+
+    fn pace_allows(&mut self) -> u64 {
+        let Pace::Bursts { size, pause } = self.plan.pace else { return u64::MAX };
+        if self.burst.left == 0 && self.delivered == self.published {
+            let now = Instant::now();
+            let resume = *self.burst.resume.get_or_insert(now + pause);
+            if now >= resume {
+                self.burst = Burst { left: size, resume: None };
+            }
+        }
+        self.burst.left
+    }
+
+    fn hear_outcomes(&mut self, index: usize) -> Result<()> {
+        const CONFIRMED: u16 = FrameType::Confirmed.value();
+        const CREDIT: u16 = FrameType::Credit.value();
+        let Publisher { socket, confirmed, allowed, .. } = &mut self.publishers[index];
+        let mut more = true;
+        while more {
+            more = socket.receive(&mut self.block, |frame_type, frame| {
+                match frame_type {
+                    CONFIRMED => *confirmed = frames::number(frame, 12),
+                    CREDIT => *allowed = frames::number(frame, 12),
+                    RELAY_ACK_TYPE => *confirmed += 1,
+                    _ => frames::check_other(frame)?,
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Consuming.
+impl Load<'_> {
+    /// Credit for all that is beyond what is to be kept waiting.
+    fn allow_deliveries(&mut self) -> Result<()> {
+        if self.target.is_floor() {
+            return Ok(());
+        }
+        let upto = match self.plan.waiting {
+            0 => u64::MAX,
+            waiting => self.published.saturating_sub(waiting),
+        };
+        for consumer in &mut self.consumers {
+            if upto > consumer.allowed {
+                consumer.allowed = upto;
+                consumer.socket.send(&bytes_of([Frame::Credit { link: 1, upto }])?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, index: usize) -> Result<()> {
+        let mut more = true;
+        while more {
+            let consumer = &mut self.consumers[index];
+            let (mut count, mut sequences) = (0, 0_u64);
+            let now = self.epoch.elapsed().as_nanos() as u64;
+            let latency = &mut self.latency;
+            more = consumer.socket.receive(&mut self.block, |frame_type, frame| {
+                if frame_type != DELIVERY && frame_type != PUBLISH {
+                    return frames::check_other(frame);
+                }
+                let (sent, sequence) = frames::stamp_of(frame_type, frame);
+                latency.add(now.saturating_sub(sent));
+                sequences = sequences.wrapping_add(sequence);
+                count += 1;
+                Ok(())
+            })?;
+            latency.end_of_batch();
+            self.delivered += count;
+            self.sequences = self.sequences.wrapping_add(sequences);
+            if count > 0 {
+                self.ack(index, count)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One range for all that one read has brought; an ack each for the floor.
+    fn ack(&mut self, index: usize, count: u64) -> Result<()> {
+        let consumer = &mut self.consumers[index];
+        let first = consumer.delivered + 1;
+        consumer.delivered += count;
+        match self.target {
+            Target::Relay => Ok(()),
+            Target::RelayAck => {
+                let bytes = count as usize * frames::RELAY_ACK;
+                if self.relay_acks.len() < bytes {
+                    self.relay_acks = bytes_of([frames::relay_ack()])?.repeat(count as usize);
+                }
+                consumer.socket.send(&self.relay_acks[..bytes])
+            }
+            _ => consumer.socket.send(&bytes_of([Frame::Ack { link: 1, first, last: consumer.delivered }])?),
+        }
+    }
+}
+
+struct Mark {
+    at: Instant,
+    cpu: Duration,
+    delivered: u64,
+    idle: Duration,
+}
+
+/// 1 + 2 + … + n, as far as 64 bits go.
+fn sum_to(n: u64) -> u64 {
+    (u128::from(n) * (u128::from(n) + 1) / 2) as u64
+}
