@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How often the sockets are looked at.
 pub(crate) const LOOK: Duration = Duration::from_micros(50);
 /// Nothing moves for so long: something is broken.
-const STALL: Duration = Duration::from_secs(10);
+pub(crate) const STALL: Duration = Duration::from_secs(10);
 /// The queue of all that is published here.
 const QUEUE: u64 = 1;
 
@@ -160,7 +160,10 @@ impl<'a> Load<'a> {
         while begin.elapsed() < warm_up || self.delivered == 0 {
             self.turn()?;
         }
-        self.latency.start();
+        // What waits on purpose has an age, and no latency worth the name.
+        if self.plan.waiting == 0 {
+            self.latency.start();
+        }
         let before = self.mark()?;
         while before.at.elapsed() < time {
             self.turn()?;
@@ -227,18 +230,19 @@ impl<'a> Load<'a> {
     fn turn(&mut self) -> Result<()> {
         self.publish()?;
         self.look()?;
-        let ready: Vec<(usize, bool, bool)> =
-            self.events.iter().map(|event| (event.token().0, event.is_readable(), event.is_writable())).collect();
-        for (token, readable, writable) in ready {
-            if writable {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let Token(token) = event.token();
+            if event.is_writable() {
                 self.socket(token).flush()?;
             }
             match token.checked_sub(self.plan.consumers) {
-                _ if !readable => {}
+                _ if !event.is_readable() => {}
                 Some(publisher) => self.hear_outcomes(publisher)?,
                 None => self.consume(token)?,
             }
         }
+        self.events = events;
         self.check_progress()
     }
 

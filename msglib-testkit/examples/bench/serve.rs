@@ -11,6 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub(crate) fn serve(options: &mut lexopt::Parser) -> Result<()> {
+    // The word itself.
+    options.next()?;
     let what = options.value()?.string()?;
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut spin = Duration::ZERO;

@@ -2,11 +2,12 @@
 
 use crate::Result;
 use crate::frames;
+use crate::load::STALL;
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// As much as the broker reads at once.
 const READ: usize = 256 * 1024;
@@ -90,6 +91,26 @@ impl Socket {
         self.cut.clear();
         self.cut.extend_from_slice(&bytes[used..]);
         Ok(read == READ)
+    }
+
+    /// Reads without a pause until a frame of `wanted` has come; what comes with it is looked at and thrown away.
+    pub(crate) fn wait_for(&mut self, block: &mut ReadBlock, wanted: u16) -> Result<()> {
+        let begin = Instant::now();
+        let mut has_come = false;
+        while !has_come {
+            self.flush()?;
+            self.receive(block, |frame_type, frame| {
+                if frame_type == wanted {
+                    has_come = true;
+                    return Ok(());
+                }
+                frames::check_other(frame)
+            })?;
+            if begin.elapsed() > STALL {
+                return Err(format!("no frame of type 0x{wanted:04X} came within {STALL:?}").into());
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
