@@ -22,14 +22,11 @@ pub(super) fn measure(ack_each: bool, warm_up: Duration, time: Duration) -> Resu
     while begin.elapsed() < warm_up {
         world.batch()?;
     }
-    let (clock, published) = (CpuClock::of_this_thread(), world.published);
-    let (mut cpu, mut wall) = (Duration::ZERO, Duration::ZERO);
+    let (published, mut cpu, mut wall) = (world.published, Duration::ZERO, Duration::ZERO);
     while wall < time {
-        let script = world.script()?;
-        let (at, cpu_before) = (Instant::now(), clock.now()?);
-        world.play(&script)?;
-        cpu += clock.now()? - cpu_before;
-        wall += at.elapsed();
+        let (batch_cpu, batch_wall) = world.batch()?;
+        cpu += batch_cpu;
+        wall += batch_wall;
     }
     let queue = world.broker.handler().queue(1).ok_or("the queue is gone")?;
     if queue.ledger.acked != world.published {
@@ -47,10 +44,8 @@ struct World {
     ack_each: bool,
     published: u64,
     block: Vec<u8>,
+    clock: CpuClock,
 }
-
-/// What the publisher says before each move of the broker, and what the consumer says after it.
-type Script = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl World {
     fn new(ack_each: bool) -> Result<World> {
@@ -65,44 +60,33 @@ impl World {
         while !broker.process_connections()?.is_idle() {}
         skim(&mut publisher, &mut block)?;
         skim(&mut consumer, &mut block)?;
-        let publishes = Publishes::encode(&[128; BATCH as usize])?;
-        Ok(World { broker, publisher, consumer, publishes, ack_each, published: 0, block })
+        let (publishes, clock) = (Publishes::encode(&[128; BATCH as usize])?, CpuClock::of_this_thread());
+        Ok(World { broker, publisher, consumer, publishes, ack_each, published: 0, block, clock })
     }
 
-    fn batch(&mut self) -> Result<()> {
-        let script = self.script()?;
-        self.play(&script)
-    }
-
-    /// Some batches, so that making the bytes of one does not push the broker out of the caches before it runs.
-    fn script(&mut self) -> Result<Script> {
+    /// One batch all the way through, and the CPU and wall time of that.
+    fn batch(&mut self) -> Result<(Duration, Duration)> {
+        let (first, last) = (self.published + 1, self.published + BATCH);
         let ack = |first, last| Frame::Ack { link: 1, first, last };
-        let mut batch = || {
-            let (first, last) = (self.published + 1, self.published + BATCH);
-            self.published = last;
-            let acks = match self.ack_each {
-                true => bytes_of((first..=last).map(|tag| ack(tag, tag)))?,
-                false => bytes_of([ack(first, last)])?,
-            };
-            Ok((self.publishes.take(BATCH, first, first, 0).1.to_vec(), acks))
+        let acks = match self.ack_each {
+            true => bytes_of((first..=last).map(|tag| ack(tag, tag)))?,
+            false => bytes_of([ack(first, last)])?,
         };
-        (0..20).map(|_| batch()).collect()
-    }
+        let (_, publishes) = self.publishes.take(BATCH, first, first, 0);
+        self.published = last;
 
-    fn play(&mut self, script: &Script) -> Result<()> {
-        for (publishes, acks) in script {
-            self.publisher.write_all(publishes)?;
-            // The deliveries take more than one step where they are more than a connection's high-water mark.
-            let mut due = BATCH as usize * DELIVERY;
-            while due > 0 {
-                self.broker.process_connections()?;
-                due -= skim(&mut self.consumer, &mut self.block)?;
-            }
-            self.consumer.write_all(acks)?;
+        let (begin, cpu) = (Instant::now(), self.clock.now()?);
+        self.publisher.write_all(publishes)?;
+        // The deliveries take more than one step where they are more than a connection's high-water mark.
+        let mut due = BATCH as usize * DELIVERY;
+        while due > 0 {
             self.broker.process_connections()?;
-            skim(&mut self.publisher, &mut self.block)?;
+            due -= skim(&mut self.consumer, &mut self.block)?;
         }
-        Ok(())
+        self.consumer.write_all(&acks)?;
+        self.broker.process_connections()?;
+        skim(&mut self.publisher, &mut self.block)?;
+        Ok((self.clock.now()? - cpu, begin.elapsed()))
     }
 }
 

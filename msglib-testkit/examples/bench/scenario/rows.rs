@@ -10,19 +10,21 @@ const SPARE: usize = 100;
 
 pub(crate) fn all(settings: &Settings) -> Vec<Row> {
     let most_connections = settings.descriptors.saturating_sub(SPARE);
-    let mut rows = flows(settings.quick);
+    let mut rows = flows(settings.quick, most_connections);
     rows.extend(memory(settings.quick, most_connections));
     rows.extend(growth(settings.quick, most_connections));
     rows.extend([in_memory("in-memory", false), in_memory("in-memory-ack-each", true)]);
     rows
 }
 
-fn flows(quick: bool) -> Vec<Row> {
+fn flows(quick: bool, most_connections: usize) -> Vec<Row> {
     let plan = Plan::new;
     let big = Plan { sizes: vec![65_536; 64], window: 64, ..plan(1, 1) };
     let mixed = Plan { sizes: mixed_sizes(4_096), ..plan(1, 1) };
     let bursts = Plan { pace: Pace::Bursts { size: 1_000, pause: Duration::from_millis(2) }, ..plan(1, 1) };
-    let crowd = Plan { window: 16, ..plan(1_000, 1) };
+    let (publishers, note) = limited(1_000, most_connections);
+    let crowd = Plan { window: 16, ..plan(publishers, 1) };
+    let crowd_is = format!("{} publishers with 16 in flight each, 1 consumer{note}", grouped(publishers as u64));
     let count = if quick { 200_000 } else { 1_000_000 };
     let behind = Plan { waiting: count, ..plan(1, 1) };
     vec![
@@ -31,7 +33,7 @@ fn flows(quick: bool) -> Vec<Row> {
         flow("big-64k", "1 publisher, 1 consumer, 64 KiB, 64 in flight", Target::Relay, big),
         flow("mixed", "64 B to 64 KiB, most of them small", Target::RelayAck, mixed),
         flow("bursts", "1,000 at once, then 2 ms of nothing", Target::RelayAck, bursts),
-        flow("crowd-1000x1", "1,000 publishers with 16 in flight each, 1 consumer", Target::RelayAck, crowd),
+        flow("crowd", &crowd_is, Target::RelayAck, crowd),
         row("rtt", "there and back, the client spins; CPU for each of the two messages", Scenario::RoundTrip)
             .with_floor(Target::Relay),
         row("behind", format!("{} wait before the consumer begins", grouped(count)), Scenario::Behind(behind, count)),
@@ -39,12 +41,12 @@ fn flows(quick: bool) -> Vec<Row> {
 }
 
 fn memory(quick: bool, most_connections: usize) -> Vec<Row> {
-    let connections = 6_000.min(most_connections);
+    let (connections, note) = limited(6_000, most_connections);
     let queues = if quick { 10_000 } else { 100_000 };
     vec![
         row(
             "idle-conns",
-            format!("{} connections after the handshake; CPU for each of them", grouped(connections as u64)),
+            format!("{} connections after the handshake; CPU to greet each{note}", grouped(connections as u64)),
             Scenario::IdleConnections(connections),
         ),
         row(
@@ -56,27 +58,38 @@ fn memory(quick: bool, most_connections: usize) -> Vec<Row> {
 }
 
 fn growth(quick: bool, most_connections: usize) -> Vec<Row> {
-    let waiting: [u64; 3] = if quick { [100, 3_000, 100_000] } else { [100, 10_000, 1_000_000] };
-    let connections: [usize; 3] = if quick { [10, 300, 3_000] } else { [10, 1_000, 10_000] };
-    let queues: [usize; 3] = if quick { [1, 300, 10_000] } else { [1, 1_000, 100_000] };
+    let waiting = if quick { [100, 3_000, 100_000] } else { [100, 10_000, 1_000_000] };
+    let connections = if quick { [10, 300, 3_000] } else { [10, 1_000, 10_000] };
+    let queues = if quick { [1, 300, 10_000] } else { [1, 1_000, 100_000] };
     let mut rows = Vec::new();
     for at in waiting {
         let plan = Plan { waiting: at, ..Plan::new(1, 1) };
         rows.push(point("waiting", at, "messages wait at the queue", plan, Bystanders::Nobody));
     }
     for wanted in connections {
-        let at = wanted.min(most_connections);
-        let what = if at < wanted {
-            "idle connections beside; more need a higher ulimit -n"
-        } else {
-            "idle connections beside"
-        };
-        rows.push(point("connections", at as u64, what, Plan::new(1, 1), Bystanders::Connections(at)));
+        let (at, note) = limited(wanted, most_connections);
+        let what = format!("idle connections beside{note}");
+        rows.push(point("connections", at as u64, &what, Plan::new(1, 1), Bystanders::Connections(at)));
     }
     for at in queues {
-        rows.push(point("queues", at as u64, "queues with a message beside", Plan::new(1, 1), Bystanders::Queues(at)));
+        let bystanders = Bystanders::Queues(at);
+        rows.push(point(
+            "queues",
+            at as u64,
+            "more queues, with a link and a message each",
+            Plan::new(1, 1),
+            bystanders,
+        ));
     }
     rows
+}
+
+/// As many connections as are wanted, or as the system allows, and a note if these are fewer.
+fn limited(wanted: usize, most: usize) -> (usize, String) {
+    match wanted <= most {
+        true => (wanted, String::new()),
+        false => (most, format!(" (not {}: raise the hard limit of open files, ulimit -Hn)", grouped(wanted as u64))),
+    }
 }
 
 fn flow(name: &str, what: &str, floor: Target, plan: Plan) -> Row {
@@ -85,7 +98,7 @@ fn flow(name: &str, what: &str, floor: Target, plan: Plan) -> Row {
 
 fn point(of: &'static str, at: u64, what: &str, plan: Plan, bystanders: Bystanders) -> Row {
     let growth = Some(Growth { of, at });
-    let what = format!("{} {what}", grouped(at));
+    let what = format!("1 publisher, 1 consumer; {} {what}", grouped(at));
     Row { growth, ..row(&format!("{of}-{at}"), what, Scenario::Flow(plan, bystanders)) }
 }
 
