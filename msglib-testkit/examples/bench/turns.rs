@@ -25,28 +25,34 @@ pub(crate) fn take(
     files: &mut Files,
 ) -> Result<Vec<Outcome>> {
     let (begin, mut outcomes) = (Instant::now(), Vec::new());
-    for (position, row) in rows.iter().enumerate() {
-        for turn in 1..=turns {
-            for target in participants(row, brokers) {
-                let seconds = begin.elapsed().as_secs();
-                eprintln!(
-                    "{seconds:>5} s  {} of {}: {}, turn {turn} of {turns}, {target}",
-                    position + 1,
-                    rows.len(),
-                    row.name
-                );
-                let result = row.turn(&target, settings).map_err(|error| error.to_string());
-                if let Err(error) = &result {
-                    eprintln!("bench: {}, {target}: {error}", row.name);
-                }
-                let outcome = Outcome { row: position, turn, target, result };
-                files.turn(row, &outcome)?;
-                outcomes.push(outcome);
-            }
+    for (row, turn, target) in schedule(rows, turns, brokers) {
+        let (seconds, name, of) = (begin.elapsed().as_secs(), &rows[row].name, rows.len());
+        eprintln!("{seconds:>5} s  row {} of {of}: {name}, turn {turn} of {turns}, {target}", row + 1);
+        let result = rows[row].turn(&target, settings).map_err(|error| error.to_string());
+        if let Err(error) = &result {
+            eprintln!("bench: {name}, {target}: {error}");
         }
+        let outcome = Outcome { row, turn, target, result };
+        files.turn(&rows[row], &outcome)?;
+        outcomes.push(outcome);
     }
     eprintln!("{:>5} s  done", begin.elapsed().as_secs());
     Ok(outcomes)
+}
+
+/// What is compared takes turns: the participants of a row, and the points of a curve. So nobody has the quiet minutes alone.
+fn schedule(rows: &[Row], turns: usize, brokers: &[Target]) -> Vec<(usize, usize, Target)> {
+    let mut schedule = Vec::new();
+    let mut first = 0;
+    for compared in rows.chunk_by(|a, b| a.growth.is_some() && a.growth.map(|g| g.of) == b.growth.map(|g| g.of)) {
+        for turn in 1..=turns {
+            for (offset, row) in compared.iter().enumerate() {
+                schedule.extend(participants(row, brokers).into_iter().map(|target| (first + offset, turn, target)));
+            }
+        }
+        first += compared.len();
+    }
+    schedule
 }
 
 /// The floor first, if there is one.
