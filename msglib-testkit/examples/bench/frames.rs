@@ -1,5 +1,5 @@
-//! The bytes of the load generator: made beforehand where that is possible, and looked at no more than must be, for it is not the
-//! generator that is to be measured.
+//! The bytes of the load generator: made beforehand where that is possible, and looked at no more than must be, for
+//! it is not the generator that is to be measured.
 
 use crate::Result;
 use msglib_proto::{

@@ -1,13 +1,16 @@
-//! What a message costs the broker, beside what moving its bytes costs: `cargo run --release --example bench -- --quick`.
+//! What a message costs the broker, beside what moving its bytes costs: `cargo run --release --example bench --
+//! --quick`.
 //!
-//! The broker runs as a process of its own on one core, the load on another, and so does the floor: a relay that parses nothing.
-//! They take turns, so that a machine that is slow for a while is slow for both. How to read the table is in CONTRIBUTING.md.
+//! The broker runs as a process of its own on one core, the load on another, and so does the floor: a relay that
+//! parses nothing. They take turns, so that a machine that is slow for a while is slow for both. How to read the
+//! table is in CONTRIBUTING.md.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 mod frames;
 mod load;
 mod machine;
 mod options;
+mod plan;
 mod relay;
 mod report;
 mod sample;

@@ -1,8 +1,8 @@
-//! The floor: moves bytes between sockets through one epoll loop, and knows nothing of messages. What a broker costs beyond this is
-//! the price of being one.
+//! The floor: moves bytes between sockets through one epoll loop, and knows nothing of messages. What a broker costs
+//! beyond this is the price of being one.
 //!
-//! Publisher *i* is joined to consumer *i mod n*. What consumers write goes back to the publishers: to the only one at once; to
-//! several by the number of frames of a known size that each of them has sent.
+//! Publisher *i* is joined to consumer *i mod n*. What consumers write goes back to the publishers: to the only one
+//! at once; to several by the number of frames of a known size that each of them has sent.
 
 use crate::Result;
 use crate::frames::RELAY_ACK;

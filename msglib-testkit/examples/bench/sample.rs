@@ -64,7 +64,8 @@ fn empty() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("the bounds are in order")
 }
 
-/// Collects latencies. Messages that were sent with one write and came with one read have one latency, so they are recorded at once.
+/// Collects latencies. Messages that were sent with one write and came with one read have one latency, so they are
+/// recorded at once.
 pub(crate) struct Latency {
     histogram: Histogram<u64>,
     is_on: bool,

@@ -40,7 +40,8 @@ pub(crate) fn take(
     Ok(outcomes)
 }
 
-/// What is compared takes turns: the participants of a row, and the points of a curve. So nobody has the quiet minutes alone.
+/// What is compared takes turns: the participants of a row, and the points of a curve. So nobody has the quiet
+/// minutes alone.
 fn schedule(rows: &[Row], turns: usize, brokers: &[Target]) -> Vec<(usize, usize, Target)> {
     let mut schedule = Vec::new();
     let mut first = 0;

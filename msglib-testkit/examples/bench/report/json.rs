@@ -27,7 +27,7 @@ pub(super) fn summary(summary: &Summary<'_>) -> Value {
     for (name, quantile) in [("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)] {
         put(name, spread(summary.spread_of_some(|sample| sample.latency_us(quantile))));
     }
-    put("peak_bytes", spread(summary.spread(|sample| sample.peak as f64)));
+    put("peak_bytes", spread(summary.spread_of_some(peak)));
     put("server_busy", spread(summary.spread(Sample::server_busy)));
     put("generator_busy", spread(summary.spread_of_some(|sample| sample.generator_busy)));
     let figures = summary.figures().into_iter();
@@ -59,12 +59,17 @@ fn measured(sample: &Sample) -> Map<String, Value> {
         ("p50_us", json!(sample.latency_us(0.5))),
         ("p99_us", json!(sample.latency_us(0.99))),
         ("p999_us", json!(sample.latency_us(0.999))),
-        ("peak_bytes", json!(sample.peak)),
+        ("peak_bytes", json!(peak(sample))),
         ("server_busy", json!(sample.server_busy())),
         ("generator_busy", json!(sample.generator_busy)),
         ("figures", Value::Object(figures.collect())),
     ];
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// None where the measured process is this one.
+fn peak(sample: &Sample) -> Option<f64> {
+    (sample.peak > 0).then_some(sample.peak as f64)
 }
 
 fn spread(spread: Option<Spread>) -> Value {

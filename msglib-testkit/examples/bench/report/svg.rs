@@ -13,8 +13,8 @@ pub(super) fn draw(summaries: &[Summary<'_>]) -> String {
     charts.extend(latencies(summaries));
     let (width, height) = (WIDTH * COLUMNS as f64, HEIGHT * charts.len().div_ceil(COLUMNS) as f64);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\n\
-         <style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     for (index, chart) in charts.iter().enumerate() {
         svg += &chart.draw((index % COLUMNS) as f64 * WIDTH, (index / COLUMNS) as f64 * HEIGHT);

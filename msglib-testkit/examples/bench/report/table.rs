@@ -34,8 +34,8 @@ pub(crate) fn print(summaries: &[Summary<'_>], settings: &Settings, turns: usize
         }
     }
     println!(
-        "Medians. ratio: CPU to that of the floor, on a curve to its first point. busy: the server, and the load; the one near 100 is \
-         the limit.\nLatencies are from before the write of a publish to after the read of its delivery; rtt: there and back."
+        "Medians. ratio: CPU to that of the floor, on a curve to its first point. busy: the server, and the load; who is near\n\
+         100 is the limit. Latencies: from before the write of a publish to after the read of its delivery; rtt: there and back."
     );
 }
 

@@ -9,8 +9,9 @@ mod rows;
 pub(crate) use rows::{all, grouped};
 
 use crate::Result;
-use crate::load::{Load, Plan};
+use crate::load::Load;
 use crate::machine::Cores;
+use crate::plan::Plan;
 use crate::sample::Sample;
 use crate::server::Server;
 use crate::target::Target;

@@ -103,8 +103,8 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Sends `ask(link)` for each link, which moves `each` messages, until `answer` has counted all of them. What `answer` appends to
-    /// its last argument is sent.
+    /// Sends `ask(link)` for each link, which moves `each` messages, until `answer` has counted all of them. What
+    /// `answer` appends to its last argument is sent.
     fn run(
         &mut self,
         links: usize,

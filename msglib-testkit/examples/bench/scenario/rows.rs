@@ -1,7 +1,7 @@
 //! Every row, in the order of the table.
 
 use super::{Bystanders, Growth, Row, Scenario, Settings};
-use crate::load::{Pace, Plan};
+use crate::plan::{Pace, Plan};
 use crate::target::Target;
 use std::time::Duration;
 

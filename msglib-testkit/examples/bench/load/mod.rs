@@ -1,17 +1,23 @@
 //! The load: publishers and consumers on one thread that never sleeps.
 //!
-//! It looks at its sockets every 50 µs and spins in between. A peer that sleeps must be woken, which costs the *sender* tens of
-//! microseconds on a virtual machine: the server would be billed for it. What it finds there is handled in one go, as a busy client would.
-//! A message is in flight until it is delivered and, where that is asked for, confirmed.
+//! It looks at its sockets every 50 µs and spins in between. A peer that sleeps must be woken, which costs the
+//! *sender* tens of microseconds on a virtual machine: the server would be billed for it. What it finds there is
+//! handled in one go, as a busy client would. A message is in flight until it is delivered and, where that is asked
+//! for, confirmed.
+
+mod consuming;
+mod publishing;
 
 use crate::Result;
-use crate::frames::{self, DELIVERY, PUBLISH, Publishes, RELAY_ACK_TYPE, bytes_of};
+use crate::frames::{self, Publishes, bytes_of};
+use crate::plan::Plan;
 use crate::sample::{Latency, Sample};
-use crate::server::{Server, Shape};
+use crate::server::Server;
 use crate::socket::{ReadBlock, Socket};
 use crate::target::Target;
+use consuming::Consumer;
 use mio::{Events, Interest, Poll, Token};
-use msglib_proto::{Frame, FrameType};
+use publishing::{Burst, Publisher};
 use std::time::{Duration, Instant};
 
 /// How often the sockets are looked at.
@@ -20,57 +26,6 @@ pub(crate) const LOOK: Duration = Duration::from_micros(50);
 pub(crate) const STALL: Duration = Duration::from_secs(10);
 /// The queue of all that is published here.
 const QUEUE: u64 = 1;
-
-/// What is to flow.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) publishers: usize,
-    pub(crate) consumers: usize,
-    /// Of the payloads, in bytes; over and over.
-    pub(crate) sizes: Vec<usize>,
-    /// Messages in flight for each publisher, which tops up in quarters of it.
-    pub(crate) window: u64,
-    /// Messages that are kept waiting at the queue: the consumer allows no more than what is beyond them.
-    pub(crate) waiting: u64,
-    pub(crate) pace: Pace,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pace {
-    /// As fast as the window allows.
-    Steady,
-    /// So many at once; a pause when all are through; again.
-    Bursts { size: u64, pause: Duration },
-}
-
-impl Plan {
-    pub(crate) fn new(publishers: usize, consumers: usize) -> Plan {
-        Plan { publishers, consumers, sizes: vec![128; 1_000], window: 1_000, waiting: 0, pace: Pace::Steady }
-    }
-
-    fn chunk(&self) -> u64 {
-        (self.window / 4).max(1)
-    }
-
-    /// What a server is told of it.
-    pub(crate) fn shape(&self) -> Result<Shape> {
-        let frame = Publishes::encode(&self.sizes[..1])?.frame_size();
-        Ok(Shape { publishers: self.publishers, consumers: self.consumers, frame })
-    }
-}
-
-struct Publisher {
-    socket: Socket,
-    published: u64,
-    confirmed: u64,
-    allowed: u64,
-}
-
-struct Consumer {
-    socket: Socket,
-    delivered: u64,
-    allowed: u64,
-}
 
 pub(crate) struct Load<'a> {
     server: &'a Server,
@@ -100,11 +55,6 @@ pub(crate) struct Load<'a> {
     progress: (u64, Instant),
 }
 
-struct Burst {
-    left: u64,
-    resume: Option<Instant>,
-}
-
 impl<'a> Load<'a> {
     /// Connects all; the consumers first.
     pub(crate) fn connect(server: &'a Server, target: &'a Target, plan: &Plan) -> Result<Load<'a>> {
@@ -125,7 +75,7 @@ impl<'a> Load<'a> {
             delivered: 0,
             sequences: 0,
             first: 0,
-            burst: Burst { left: 0, resume: None },
+            burst: Burst::default(),
             next_look: Instant::now(),
             idle: Duration::ZERO,
             latency: Latency::new(),
@@ -276,158 +226,10 @@ impl<'a> Load<'a> {
             self.progress = (sum, Instant::now());
         } else if self.progress.1.elapsed() > STALL {
             let (published, delivered, unconfirmed) = (self.published, self.delivered, self.unconfirmed());
-            return Err(format!(
-                "nothing moved for {STALL:?}: {published} published, {unconfirmed} of them not confirmed, {delivered} delivered"
-            )
-            .into());
+            let what = format!("{published} published, {unconfirmed} of them not confirmed, {delivered} delivered");
+            return Err(format!("nothing moved for {STALL:?}: {what}").into());
         }
         Ok(())
-    }
-}
-
-/// Publishing.
-impl Load<'_> {
-    fn publish(&mut self) -> Result<()> {
-        let (window, chunk, publishers) = (self.plan.window, self.plan.chunk(), self.publishers.len());
-        let mut room = (window * publishers as u64 + self.plan.waiting).saturating_sub(self.published - self.delivered);
-        room = room.min(self.quota - self.published).min(self.pace_allows());
-        self.first = (self.first + 1) % publishers;
-        for index in (self.first..publishers).chain(0..self.first) {
-            if room == 0 {
-                break;
-            }
-            let mut count = room.min(self.publisher_may(index));
-            // In whole chunks, but for the last one of all.
-            if count < self.quota - self.published {
-                count -= count % chunk;
-            }
-            room -= count;
-            self.publish_from(index, count)?;
-        }
-        if self.plan.waiting > 0 { self.allow_deliveries() } else { Ok(()) }
-    }
-
-    fn publisher_may(&self, index: usize) -> u64 {
-        let publisher = &self.publishers[index];
-        if !publisher.socket.is_flushed() {
-            return 0;
-        }
-        let window = match self.target {
-            Target::Relay => self.plan.window,
-            _ => self.plan.window - (publisher.published - publisher.confirmed),
-        };
-        window.min(publisher.allowed - publisher.published)
-    }
-
-    fn publish_from(&mut self, index: usize, mut count: u64) -> Result<()> {
-        let publisher = &mut self.publishers[index];
-        while count > 0 {
-            let now = self.epoch.elapsed().as_nanos() as u64;
-            let (taken, bytes) = self.publishes.take(count, publisher.published + 1, self.published + 1, now);
-            publisher.socket.send(bytes)?;
-            publisher.published += taken;
-            self.published += taken;
-            self.burst.left = self.burst.left.saturating_sub(taken);
-            count -= taken;
-        }
-        Ok(())
-    }
-
-    fn pace_allows(&mut self) -> u64 {
-        let Pace::Bursts { size, pause } = self.plan.pace else { return u64::MAX };
-        if self.burst.left == 0 && self.delivered == self.published {
-            let now = Instant::now();
-            let resume = *self.burst.resume.get_or_insert(now + pause);
-            if now >= resume {
-                self.burst = Burst { left: size, resume: None };
-            }
-        }
-        self.burst.left
-    }
-
-    fn hear_outcomes(&mut self, index: usize) -> Result<()> {
-        const CONFIRMED: u16 = FrameType::Confirmed.value();
-        const CREDIT: u16 = FrameType::Credit.value();
-        let Publisher { socket, confirmed, allowed, .. } = &mut self.publishers[index];
-        let mut more = true;
-        while more {
-            more = socket.receive(&mut self.block, |frame_type, frame| {
-                match frame_type {
-                    CONFIRMED => *confirmed = frames::number(frame, 12),
-                    CREDIT => *allowed = frames::number(frame, 12),
-                    RELAY_ACK_TYPE => *confirmed += 1,
-                    _ => frames::check_other(frame)?,
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// Consuming.
-impl Load<'_> {
-    /// Credit for all that is beyond what is to be kept waiting.
-    fn allow_deliveries(&mut self) -> Result<()> {
-        if self.target.is_floor() {
-            return Ok(());
-        }
-        let upto = match self.plan.waiting {
-            0 => u64::MAX,
-            waiting => self.published.saturating_sub(waiting),
-        };
-        for consumer in &mut self.consumers {
-            if upto > consumer.allowed {
-                consumer.allowed = upto;
-                consumer.socket.send(&bytes_of([Frame::Credit { link: 1, upto }])?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn consume(&mut self, index: usize) -> Result<()> {
-        let mut more = true;
-        while more {
-            let consumer = &mut self.consumers[index];
-            let (mut count, mut sequences) = (0, 0_u64);
-            let now = self.epoch.elapsed().as_nanos() as u64;
-            let latency = &mut self.latency;
-            more = consumer.socket.receive(&mut self.block, |frame_type, frame| {
-                if frame_type != DELIVERY && frame_type != PUBLISH {
-                    return frames::check_other(frame);
-                }
-                let (sent, sequence) = frames::stamp_of(frame_type, frame);
-                latency.add(now.saturating_sub(sent));
-                sequences = sequences.wrapping_add(sequence);
-                count += 1;
-                Ok(())
-            })?;
-            latency.end_of_batch();
-            self.delivered += count;
-            self.sequences = self.sequences.wrapping_add(sequences);
-            if count > 0 {
-                self.ack(index, count)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One range for all that one read has brought; an ack each for the floor.
-    fn ack(&mut self, index: usize, count: u64) -> Result<()> {
-        let consumer = &mut self.consumers[index];
-        let first = consumer.delivered + 1;
-        consumer.delivered += count;
-        match self.target {
-            Target::Relay => Ok(()),
-            Target::RelayAck => {
-                let bytes = count as usize * frames::RELAY_ACK;
-                if self.relay_acks.len() < bytes {
-                    self.relay_acks = bytes_of([frames::relay_ack()])?.repeat(count as usize);
-                }
-                consumer.socket.send(&self.relay_acks[..bytes])
-            }
-            _ => consumer.socket.send(&bytes_of([Frame::Ack { link: 1, first, last: consumer.delivered }])?),
-        }
     }
 }
 
