@@ -6,7 +6,7 @@ use std::fmt::Write;
 pub(super) const WIDTH: f64 = 560.0;
 pub(super) const HEIGHT: f64 = 340.0;
 /// Room around the lines: left, right, top, bottom.
-const MARGIN: (f64, f64, f64, f64) = (82.0, 24.0, 50.0, 50.0);
+const MARGIN: (f64, f64, f64, f64) = (82.0, 40.0, 50.0, 50.0);
 /// Told apart by people who see no red or no green too (Okabe and Ito).
 const COLOURS: [&str; 5] = ["#666666", "#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 
