@@ -90,27 +90,6 @@ fn a_long_queue_that_moves_on_does_not_grow() {
 }
 
 #[test]
-fn an_empty_queue_keeps_a_small_buffer_and_gives_a_large_one_back() {
-    let mut queue = SendQueue::new();
-    queue.put(&vec![0; KEPT]);
-    assert_eq!(queue.capacity(), KEPT);
-    queue.advance(KEPT);
-    assert_eq!(queue.capacity(), KEPT, "exactly what is kept");
-    queue.put(&vec![0; KEPT + 1]);
-    assert!(queue.capacity() > KEPT);
-    queue.advance(KEPT + 1);
-    assert_eq!(queue.capacity(), 0, "more is given back");
-
-    queue.put(b"a");
-    queue.shrink();
-    assert_eq!(queue.to_vec(), b"a", "what waits stays");
-    queue.advance(1);
-    assert_ne!(queue.capacity(), 0);
-    queue.shrink();
-    assert_eq!(queue.capacity(), 0);
-}
-
-#[test]
 fn appending_keeps_shares_and_their_places() {
     let block = Bytes::from(vec![7; SHARED]);
     let (mut first, mut second) = (SendQueue::new(), SendQueue::new());

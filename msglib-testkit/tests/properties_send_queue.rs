@@ -25,7 +25,7 @@ enum Operation {
     AdvanceSegment,
     Swap,
     Append,
-    Shrink,
+    PassOn,
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
@@ -40,7 +40,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         2 => Just(Operation::AdvanceSegment),
         1 => Just(Operation::Swap),
         1 => Just(Operation::Append),
-        1 => Just(Operation::Shrink),
+        1 => Just(Operation::PassOn),
     ]
 }
 
@@ -78,7 +78,11 @@ impl Pair {
                 self.queue.append(&mut other.queue);
                 self.model.append(&mut other.model);
             }
-            Operation::Shrink => self.queue.shrink(),
+            Operation::PassOn => {
+                if let Some(buffer) = self.queue.take_buffer() {
+                    other.queue.adopt(buffer);
+                }
+            }
         }
     }
 
@@ -121,7 +125,7 @@ proptest! {
         prop_assert!(pair.queue.to_vec() == pair.model);
         prop_assert!(other.queue.to_vec() == other.model);
         pair.advance(pair.model.len());
-        pair.queue.shrink();
+        drop(pair.queue.take_buffer());
         prop_assert_eq!(pair.queue.capacity(), 0, "an empty queue gives its memory back");
     }
 }

@@ -65,7 +65,11 @@ pub fn run(data: &[u8]) {
                 second_model = Model::default();
                 assert!(second.is_empty());
             }
-            _ => queue.shrink(),
+            _ => {
+                if let Some(buffer) = queue.take_buffer() {
+                    second.adopt(buffer);
+                }
+            }
         }
         check(&queue, model.left());
     }

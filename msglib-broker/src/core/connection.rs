@@ -1,5 +1,6 @@
 //! One connection, as the core keeps it.
 
+use super::spares::Spares;
 use super::timers::TimerId;
 use crate::core::config::CoreConfig;
 use crate::dialect::Dialect;
@@ -90,8 +91,6 @@ pub(crate) struct Flags {
     pub(crate) input_over: bool,
     /// Held input waits for room in the outbound.
     pub(crate) stalled: bool,
-    /// In the list of those whose outbound has become empty.
-    pub(crate) emptied: bool,
 }
 
 impl<D: Dialect> Connection<D> {
@@ -117,6 +116,16 @@ impl<D: Dialect> Connection<D> {
         self.out.advance(n);
         self.sent += n as u64;
         self.answers.sent(self.sent, self.sent + self.out.len() as u64);
+    }
+
+    /// Something is about to be queued.
+    #[inline]
+    pub(crate) fn take_spare(&mut self, spares: &mut Spares) {
+        if self.out.capacity() == 0
+            && let Some(buffer) = spares.take()
+        {
+            self.out.adopt(buffer);
+        }
     }
 
     /// What was queued since the outbound had `before` bytes is an answer.

@@ -29,13 +29,14 @@ impl Context<'_, Native> {
     /// [`SendError::LinkGone`] or [`SendError::Gone`].
     #[inline]
     pub fn deliveries(&mut self, to: ConnectionId, link: LinkNumber) -> Result<Deliveries<'_>, SendError> {
-        let State { connections, touched, counters, config, dialect, .. } = &mut *self.state;
+        let State { connections, touched, counters, config, dialect, spares, .. } = &mut *self.state;
         // One that is leaving gets nothing new.
         let connection = connections.get_mut(to).filter(|connection| connection.is_live()).ok_or(SendError::Gone)?;
         if !connection.flags.touched {
             connection.flags.touched = true;
             touched.push_back(to);
         }
+        connection.take_spare(spares);
         let max_payload = connection.session.max_payload() as usize;
         Ok(Deliveries {
             number: link,

@@ -8,6 +8,7 @@ mod connections;
 mod context;
 mod deliveries;
 mod frames;
+mod spares;
 mod state;
 mod timers;
 
@@ -155,7 +156,6 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// Time has passed: fires due timers, a bounded number, and works on what earlier steps have left over.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.state.now = now;
-        self.state.relax();
         self.fire_timers();
         self.handle_drained();
         self.handle_backlog();

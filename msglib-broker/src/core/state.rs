@@ -3,6 +3,7 @@
 use super::config::{CoreConfig, Counters};
 use super::connection::{Connection, Phase};
 use super::connections::Connections;
+use super::spares::Spares;
 use super::timers::{Due, Timers};
 use crate::dialect::{Dialect, Received, SendError};
 use crate::random::Random;
@@ -27,9 +28,8 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) backlog: VecDeque<ConnectionId>,
     /// In `Phase::Ending`.
     pub(crate) ending: VecDeque<ConnectionId>,
-    /// Their outbound became empty in this step, or the one before.
-    pub(crate) emptied: Vec<ConnectionId>,
-    pub(crate) emptied_before: Vec<ConnectionId>,
+    /// Buffers for what is to be written.
+    pub(crate) spares: Spares,
     /// Room again, after somebody was refused.
     pub(crate) drained: VecDeque<ConnectionId>,
     /// Input is welcome again, after some was refused.
@@ -61,8 +61,7 @@ impl<D: Dialect> State<D> {
             touched: VecDeque::new(),
             backlog: VecDeque::new(),
             ending: VecDeque::new(),
-            emptied: Vec::new(),
-            emptied_before: Vec::new(),
+            spares: Spares::default(),
             drained: VecDeque::new(),
             resumed: VecDeque::new(),
             gone: VecDeque::new(),
@@ -121,6 +120,7 @@ impl<D: Dialect> State<D> {
                 return Err(SendError::Full);
             }
         }
+        connection.take_spare(&mut self.spares);
         let sent = self.dialect.send(&mut connection.session, answer, &mut connection.out);
         if let Err(SendError::Misuse(why)) = &sent {
             self.misuse = Some(format!("{answer:?} to {to}: {why}"));
@@ -294,18 +294,16 @@ impl<D: Dialect> State<D> {
     /// After bytes were written: who waited for that?
     pub(crate) fn sent(&mut self, id: ConnectionId) {
         let (high_water, reserve) = (self.config.high_water.max(1), self.config.reserve);
-        let Some(connection) = self.get_mut(id) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if let Some(buffer) = connection.out.take_buffer() {
+            self.spares.give(buffer);
+        }
         let (waiting, answers) = (connection.out.len(), connection.answers.waiting());
         let flags = &mut connection.flags;
         let has_room = flags.wants_room && waiting <= high_water / 2;
         let unstalled = flags.stalled && answers <= reserve / 2;
         flags.wants_room &= !has_room;
         flags.stalled &= !unstalled;
-        let emptied = waiting == 0 && !flags.emptied;
-        flags.emptied |= emptied;
-        if emptied {
-            self.emptied.push(id);
-        }
         let Some(connection) = self.get(id) else { return };
         if has_room && connection.is_open() {
             self.drained.push_back(id);
@@ -315,21 +313,6 @@ impl<D: Dialect> State<D> {
         }
         self.resume(id);
         self.close_if_flushed(id);
-    }
-
-    /// Those whose outbound became empty in the step before, and that had nothing to say since, give its memory back: an idle
-    /// connection holds no buffer, and a busy one keeps its own.
-    pub(crate) fn relax(&mut self) {
-        let mut idle = core::mem::replace(&mut self.emptied_before, core::mem::take(&mut self.emptied));
-        for id in idle.drain(..) {
-            if let Some(connection) = self.get_mut(id) {
-                connection.flags.emptied = false;
-                if connection.out.is_empty() {
-                    connection.out.shrink();
-                }
-            }
-        }
-        self.emptied = idle;
     }
 
     /// Tells the driver that input is welcome again, if it was refused before.

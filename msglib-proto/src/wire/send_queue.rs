@@ -5,8 +5,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// A capacity above this is given back as soon as the queue is empty, and so is any smaller one when
-/// [`shrink`](SendQueue::shrink) is called.
+/// How much may be sent of the front of a buffer before the rest is moved there.
 const KEEP: usize = 64 * 1024;
 
 /// Bytes on their way out: one contiguous buffer for what is copied, with shared blocks spliced in between.
@@ -137,10 +136,18 @@ impl SendQueue {
         }
     }
 
-    /// Gives memory back if nothing waits; for a connection that falls idle.
-    pub fn shrink(&mut self) {
-        if self.len == 0 {
-            *self = SendQueue::new();
+    /// Hands out the buffer of a queue in which nothing waits, so that another one can [`adopt`](Self::adopt) it: an idle connection
+    /// holds no memory, and a busy one need not ask the allocator. `None` while something waits, or if there is none.
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        (self.is_empty() && self.copied.capacity() > 0).then(|| core::mem::take(self).copied)
+    }
+
+    /// Uses this buffer, whose content does not matter, if the queue has none.
+    #[inline]
+    pub fn adopt(&mut self, mut buffer: Vec<u8>) {
+        if self.copied.capacity() == 0 {
+            buffer.clear();
+            self.copied = buffer;
         }
     }
 
@@ -206,9 +213,6 @@ impl SendQueue {
 
     fn clear(&mut self) {
         self.copied.clear();
-        if self.copied.capacity() > KEEP {
-            self.copied = Vec::new();
-        }
         self.shared.clear();
         self.sent = 0;
         self.len = 0;
@@ -262,6 +266,22 @@ mod tests {
             queue.advance(1000);
         }
         assert!(queue.capacity() <= 8 * KEEP, "{}", queue.capacity());
+    }
+
+    #[test]
+    fn a_buffer_goes_from_queue_to_queue() {
+        let (mut one, mut other) = (SendQueue::new(), SendQueue::new());
+        assert!(one.take_buffer().is_none(), "there is none yet");
+        one.put(&[1; 1000]);
+        assert!(one.take_buffer().is_none(), "it is in use");
+        one.advance(1000);
+        let buffer = one.take_buffer().unwrap();
+        assert_eq!(one.capacity(), 0);
+        other.adopt(buffer);
+        assert!(other.is_empty() && other.capacity() >= 1000);
+        other.put(b"x");
+        other.adopt(vec![1, 2, 3]);
+        assert_eq!(other.to_vec(), b"x", "it has one already");
     }
 
     #[test]
