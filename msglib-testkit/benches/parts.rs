@@ -1,0 +1,163 @@
+//! What the parts cost that a message goes through: codec, send queue, queue, timers.
+//!
+//! `cargo bench --bench parts`; figures are for each frame, message (128 bytes) or timer.
+
+mod world;
+
+use core::time::Duration;
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use msglib_broker::{
+    Context, Core, CoreConfig, Event, Handler, Instant, Native, Queue, QueueConfig, Reject, Store, TimerId,
+};
+use msglib_proto::{Decoder, Frame, Limits, SendQueue, encode};
+use std::io::IoSlice;
+use world::bytes::{ack, bytes_of, publish};
+use world::{BATCH, PAYLOAD};
+
+fn main() {
+    divan::main();
+}
+
+fn decode_all(bencher: Bencher<'_, '_>, frame: impl Fn(u64) -> Frame<'static>) {
+    let bytes = bytes_of((1..=BATCH).map(frame));
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        let mut decoder = Decoder::new(&Limits::default());
+        let mut input = black_box(&bytes[..]);
+        let mut frames = 0;
+        while let Ok(Some(frame)) = decoder.decode(&mut input) {
+            frames += black_box(frame).link();
+        }
+        frames
+    });
+}
+
+#[divan::bench]
+fn decode_publish(bencher: Bencher<'_, '_>) {
+    decode_all(bencher, publish);
+}
+
+#[divan::bench]
+fn decode_ack(bencher: Bencher<'_, '_>) {
+    decode_all(bencher, |tag| ack(tag, tag));
+}
+
+fn encode_all(bencher: Bencher<'_, '_>, frame: impl Fn(u64) -> Frame<'static>) {
+    let mut queue = SendQueue::new();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for number in 1..=BATCH {
+            let _ = encode(black_box(&frame(number)), &mut queue);
+        }
+        black_box(queue.first_segment());
+        queue.advance(queue.len());
+    });
+}
+
+#[divan::bench]
+fn encode_publish(bencher: Bencher<'_, '_>) {
+    encode_all(bencher, publish);
+}
+
+#[divan::bench]
+fn encode_ack(bencher: Bencher<'_, '_>) {
+    encode_all(bencher, |tag| ack(tag, tag));
+}
+
+/// Payloads that are copied, or shared, on their way out in vectored writes of 64 KiB.
+#[divan::bench(args = [128, 64 * 1024])]
+fn send_queue(bencher: Bencher<'_, '_>, payload: usize) {
+    let payload = bytes::Bytes::from(vec![7; payload]);
+    let mut queue = SendQueue::new();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            queue.put(black_box(&[0; 24]));
+            queue.put_payload(black_box(&payload).into());
+        }
+        while !queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 64];
+            black_box(queue.io_slices(&mut slices));
+            queue.advance(queue.len().min(64 * 1024));
+        }
+    });
+}
+
+/// A queue without a broker around it, with so many messages ahead.
+#[divan::bench(args = [0, 100, 10_000, 1_000_000])]
+fn queue(bencher: Bencher<'_, '_>, waiting: u64) {
+    let payload = [7; PAYLOAD];
+    let mut store = Store::new();
+    let mut queue = Queue::new(QueueConfig::default());
+    let consumer = queue.add_consumer(0);
+    queue.allow(consumer, u64::MAX);
+    for _ in 0..waiting {
+        queue.push(&mut store, &payload).expect("there is room");
+    }
+    let mut tag = 0;
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            let _ = queue.push(&mut store, black_box(&payload));
+        }
+        queue.dispatch(&store, BATCH as usize, |offer| {
+            black_box(offer.payload);
+            Ok(())
+        });
+        queue.ack(&mut store, consumer, tag + 1..=tag + BATCH);
+        tag += BATCH;
+    });
+    assert_eq!((queue.len() as u64, queue.ledger().acked), (waiting, tag));
+}
+
+/// Sets a batch of timers at the end of each step, and cancels them or lets them fire.
+struct Timers {
+    cancels: bool,
+    set: Vec<TimerId>,
+    fired: u64,
+}
+
+impl Handler for Timers {
+    fn handle(&mut self, _: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        if let Event::Timer { .. } = event {
+            self.fired += 1;
+        }
+        Ok(())
+    }
+
+    fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now();
+        self.set.extend((1..=BATCH).map(|nanos| cx.set_timer(now + Duration::from_nanos(nanos), nanos)));
+        for timer in self.set.drain(..) {
+            if self.cancels {
+                cx.cancel_timer(timer);
+            }
+        }
+    }
+}
+
+fn timers(bencher: Bencher<'_, '_>, others: u64, cancels: bool) {
+    let handler = Timers { cancels: false, set: Vec::new(), fired: 0 };
+    let mut core = Core::new(handler, Native::default(), CoreConfig::default(), 1);
+    let far = Instant::from_nanos(u64::MAX / 2);
+    for _ in 0..others / BATCH {
+        core.end_of_step(far);
+    }
+    core.handler_mut().cancels = cancels;
+    let (mut now, mut steps) = (0, 0);
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        core.end_of_step(Instant::from_nanos(now));
+        now += BATCH;
+        core.handle_timeout(Instant::from_nanos(now));
+        steps += 1;
+    });
+    assert_eq!(core.handler().fired, if cancels { 0 } else { steps * BATCH });
+}
+
+/// Beside so many others that are not due.
+#[divan::bench(args = [0, 1_000, 100_000])]
+fn timers_set_and_fire(bencher: Bencher<'_, '_>, others: u64) {
+    timers(bencher, others, false);
+}
+
+#[divan::bench(args = [0, 1_000, 100_000])]
+fn timers_set_and_cancel(bencher: Bencher<'_, '_>, others: u64) {
+    timers(bencher, others, true);
+}
