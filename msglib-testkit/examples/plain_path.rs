@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use world::BATCH;
 use world::clients::Clients;
-use world::peers::{Script, World};
+use world::peers::{Batch, Script, World};
 
 const HELP: &str = "\
 Takes messages of 128 bytes from a publisher to a consumer, in batches of 1,000.
@@ -56,9 +56,10 @@ fn run() -> Result<(), Box<dyn Error>> {
 }
 
 fn peers<M: ConnectionManager, S: Read + Write>(mut world: World<M, S>, batches: u64) {
-    for _ in 0..batches {
-        let batch = world.batch();
-        world.run(&batch);
+    // Made beforehand, so that the broker alone uses the heap while it works.
+    let batches: Vec<Batch> = (0..batches).map(|_| world.batch()).collect();
+    for batch in &batches {
+        world.run(batch);
     }
     world.finish();
     let traffic = world.traffic;
