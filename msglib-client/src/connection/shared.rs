@@ -14,7 +14,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One read takes at most this many bytes.
-const READ: usize = 64 * 1024;
+const READ: usize = 256 * 1024;
 /// One write is offered at most this many pieces.
 const PIECES: usize = 16;
 /// After a failed write, this many reads look for the reason that the broker may have given before it closed.

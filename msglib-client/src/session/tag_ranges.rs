@@ -15,6 +15,14 @@ impl TagRanges {
     /// Adds a range that is not empty, and joins it with what it touches.
     pub(super) fn insert(&mut self, tags: RangeInclusive<u64>) {
         let (mut first, mut last) = tags.into_inner();
+        // Most acks come in the order of their deliveries.
+        if let Some(mut highest) = self.ranges.last_entry()
+            && highest.get().checked_add(1) == Some(first)
+        {
+            highest.insert(last);
+            self.count = self.count.saturating_add(length(first, last));
+            return;
+        }
         while let Some((&low, &high)) = self.ranges.range(..=last.saturating_add(1)).next_back() {
             if high.saturating_add(1) < first {
                 break;
