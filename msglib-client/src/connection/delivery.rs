@@ -85,11 +85,13 @@ pub struct Settler {
     connection: Connection,
     consumer: ConsumerId,
     tag: u64,
+    /// It was neither settled nor dropped.
+    held: bool,
 }
 
 impl Settler {
     pub(super) fn new(connection: Connection, consumer: ConsumerId, tag: u64) -> Settler {
-        Settler { connection, consumer, tag }
+        Settler { connection, consumer, tag, held: true }
     }
 
     /// The message is done with, for good.
@@ -116,24 +118,31 @@ impl Settler {
         self.settle(Some(verdict))
     }
 
-    fn settle(&self, verdict: Option<Verdict>) -> Result<(), Error> {
+    fn settle(mut self, verdict: Option<Verdict>) -> Result<(), Error> {
+        self.held = false;
         let shared = &self.connection.shared;
-        let settled = shared.lock().settle(self.consumer, self.tag, verdict)?;
-        if settled == Settled::Queued {
-            shared.flush_if_due();
-            if let Some(error) = shared.lock().ended() {
-                return Err(error);
-            }
+        let mut state = shared.lock();
+        let settled = state.settle(self.consumer, self.tag, verdict);
+        state.release(self.consumer);
+        shared.write_due(state);
+        if settled? == Settled::Queued
+            && let Some(error) = shared.lock().ended()
+        {
+            return Err(error);
         }
         Ok(())
     }
 }
 
-/// Settled or not, it is held no more; that can end the link of a subscription that was dropped before.
+/// Not settled, it is held no more; that can end the link of a subscription that was dropped before.
 impl Drop for Settler {
     fn drop(&mut self) {
-        self.connection.shared.lock().release(self.consumer);
-        self.connection.shared.flush_if_due();
+        if self.held {
+            let shared = &self.connection.shared;
+            let mut state = shared.lock();
+            state.release(self.consumer);
+            shared.write_due(state);
+        }
     }
 }
 

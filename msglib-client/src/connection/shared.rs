@@ -94,11 +94,13 @@ impl Shared {
         patience: Patience,
         mut poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let first = poll(&mut self.lock());
+        let mut state = self.lock();
+        let first = poll(&mut state);
         if let Poll::Ready(result) = first {
-            self.flush_if_due();
+            self.write_due(state);
             return result;
         }
+        drop(state);
         loop {
             let blocked = match self.flush() {
                 Ok(()) => None,
@@ -115,8 +117,7 @@ impl Shared {
             let queued = state.session.pending().len();
             state.wants_room = false;
             if let Poll::Ready(result) = poll(&mut state) {
-                drop(state);
-                self.flush_if_due();
+                self.write_due(state);
                 return result;
             }
             if let Some(error) = state.ended() {
@@ -155,7 +156,11 @@ impl Shared {
 
     /// Writes what a call has queued. What goes wrong is left to the next call: an error stays, and `WouldBlock` passes.
     pub(super) fn flush_if_due(&self) {
-        let state = self.lock();
+        self.write_due(self.lock());
+    }
+
+    /// As [`flush_if_due`](Self::flush_if_due), for who holds the state already.
+    pub(super) fn write_due(&self, state: MutexGuard<'_, State>) {
         let (queued, left) = (!state.session.pending().is_empty(), state.writing > 0);
         drop(state);
         if queued {
