@@ -57,6 +57,9 @@ impl Delivery {
     }
 
     /// The message, and the right to settle it: for another thread, or for later.
+    ///
+    /// A message of up to 512 bytes lies in a block of 4 KiB, which its neighbours share: to keep a few out of many for
+    /// long, copy them.
     pub fn into_parts(self) -> (Bytes, Settler) {
         (self.payload, self.settler)
     }

@@ -92,7 +92,8 @@ pub enum Event {
         tag: u64,
         /// Which attempt this is: 1 the first time.
         count: u32,
-        /// The message.
+        /// The message. One of up to 512 bytes shares a block of 4 KiB with its neighbours, which stays as long as any of
+        /// them is kept: copy those few out of many that are to be kept for long.
         payload: Bytes,
     },
     /// The answer to a ping.

@@ -69,7 +69,8 @@ impl Core {
             }
             Frame::Delivery { link, tag, count, payload } => {
                 self.on_delivery(link, tag)?;
-                events.push(Event::Delivery { link, tag, count, payload: payload.share() });
+                let payload = self.blocks.keep(payload);
+                events.push(Event::Delivery { link, tag, count, payload });
             }
             Frame::User { kind, flags, link, body } => {
                 events.push(Event::User(UserFrame { kind, flags, link, body: body.share() }));

@@ -2,6 +2,7 @@
 //!
 //! The blocking [`Connection`](crate::Connection) drives one; an event loop of the user's own can drive one as well.
 
+mod blocks;
 mod config;
 mod end;
 mod event;
@@ -10,6 +11,7 @@ mod links;
 mod outgoing;
 mod tag_ranges;
 
+use blocks::Blocks;
 pub use config::SessionConfig;
 pub(crate) use end::why;
 pub use end::{End, SessionError};
@@ -31,7 +33,8 @@ use msglib_proto::{
 ///   can be made again later.
 ///
 /// Memory: what is queued and not [`sent`](Session::sent), which is up to whoever queues it (answers to pings are
-/// bounded), a fixed amount for each link, and at most one frame that has arrived in part.
+/// bounded), a fixed amount for each link, at most one frame that has arrived in part, and a block of 4 KiB for small
+/// payloads.
 ///
 /// ```
 /// use msglib_client::{Event, Session, SessionConfig};
@@ -72,6 +75,7 @@ struct Core {
     offered: u64,
     welcome: Option<BrokerInfo>,
     links: Links,
+    blocks: Blocks,
     /// The latest ping that was not answered, because too much waits.
     pong_due: Option<u64>,
     said_goodbye: bool,
@@ -94,6 +98,7 @@ impl Session {
             offered: config.features,
             welcome: None,
             links: Links::new(),
+            blocks: Blocks::default(),
             pong_due: None,
             said_goodbye: false,
             end: None,
