@@ -1,7 +1,8 @@
 //! The client of msglib: publish to a broker, and receive from it.
 //!
 //! - [`Connection`] is the blocking client, over any `Read` and `Write`: a socket, a pipe, memory. On it:
-//!   [`publish_to_q`], [`publish_to_q_confirmed`], [`blocking_pull_subscribe_to_queue`], [`subscribe_with_prefetch`].
+//!   [`publish_to_q`], [`publish_to_q_confirmed`], [`blocking_pull_subscribe_to_queue`], [`subscribe_with_prefetch`],
+//!   and for many messages a [`Publisher`].
 //! - [`Session`] is the machine below it, without IO, for event loops of the user's own.
 //!
 //! Nothing here opens a socket, reads a clock or starts a thread; what waits, and how long, is up to the stream. What a
@@ -37,10 +38,11 @@
 
 mod connection;
 mod error;
+mod number_ranges;
 mod session;
 
 pub use connection::{
-    Builder, Confirmation, Connection, Delivery, Iter, Refusal, Refusals, Settler, Subscription,
+    Batch, Builder, Confirmation, Connection, Delivery, Iter, Publisher, Refusal, Refusals, Settler, Subscription,
     blocking_pull_subscribe_to_queue, publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
 };
 pub use error::Error;

@@ -127,7 +127,7 @@ impl Settler {
         let mut state = shared.lock();
         let settled = state.settle(self.consumer, self.tag, verdict);
         state.release(self.consumer);
-        shared.write_due(state);
+        shared.write_due(state, 1);
         if settled? == Settled::Queued
             && let Some(error) = shared.lock().ended()
         {
@@ -144,7 +144,7 @@ impl Drop for Settler {
             let shared = &self.connection.shared;
             let mut state = shared.lock();
             state.release(self.consumer);
-            shared.write_due(state);
+            shared.write_due(state, 1);
         }
     }
 }

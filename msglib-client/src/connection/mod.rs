@@ -1,10 +1,12 @@
 //! The blocking client: a session, and a stream that its bytes come and go through.
 
+mod answers;
 mod builder;
 mod consuming;
 mod delivery;
 mod one_stream;
 mod publish;
+mod publisher;
 mod publishing;
 mod refusals;
 mod shared;
@@ -15,6 +17,7 @@ mod user_inbox;
 pub use builder::Builder;
 pub use delivery::{Delivery, Settler};
 pub use publish::{Confirmation, publish_to_q, publish_to_q_confirmed};
+pub use publisher::{Batch, Publisher};
 pub use refusals::{Refusal, Refusals};
 pub use subscription::{Iter, Subscription, blocking_pull_subscribe_to_queue, subscribe_with_prefetch};
 
@@ -56,8 +59,8 @@ use std::sync::Arc;
 ///
 /// # The end
 ///
-/// [`close`](Connection::close) is the orderly end. When the last handle is dropped without it (subscriptions, deliveries
-/// and confirmations count as handles), what waits is written, with a goodbye, as far as the stream takes it.
+/// [`close`](Connection::close) is the orderly end. When the last handle is dropped without it (publishers, subscriptions,
+/// deliveries and confirmations count as handles), what waits is written, with a goodbye, as far as the stream takes it.
 ///
 /// # Silence
 ///
@@ -161,6 +164,30 @@ impl Connection {
         Ok(Confirmation::new(self.clone(), id))
     }
 
+    /// A link of its own to a queue, to publish many messages on: see [`Publisher`].
+    ///
+    /// Returns without waiting for the broker's answer; if it refuses, the first call that waits says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyLinks`], and as every call: see [`Connection`].
+    ///
+    /// # Panics
+    ///
+    /// For a text as name that is empty or above 255 bytes (see [`ChannelName`]).
+    pub fn publisher_to_q<'n>(&self, q_id: impl Into<ChannelName<'n>>) -> Result<Publisher, Error> {
+        self.publisher(ChannelKind::QUEUE, q_id)
+    }
+
+    /// As [`publisher_to_q`](Connection::publisher_to_q), to a channel of any kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`publisher_to_q`](Connection::publisher_to_q); [`Error::Invalid`] for the kind 0.
+    pub fn publisher<'n>(&self, kind: ChannelKind, name: impl Into<ChannelName<'n>>) -> Result<Publisher, Error> {
+        Publisher::open(self, kind, name.into())
+    }
+
     /// Subscribes to a channel of any kind, with arguments in the channel's own format (at most 4,096 bytes; none for a
     /// queue). `prefetch` is as in [`subscribe_with_prefetch`].
     ///
@@ -260,8 +287,8 @@ impl Connection {
     }
 
     /// Says goodbye behind all that waits, and waits until the broker has answered what it owes and has said its own.
-    /// From the first call on every other call but [`Confirmation::wait`] returns [`Error::Closed`]; deliveries that are
-    /// not settled go back to their queues. Closing again is harmless.
+    /// From the first call on every other call but [`Confirmation::wait`] and [`Publisher::wait`] returns
+    /// [`Error::Closed`]; deliveries that are not settled go back to their queues. Closing again is harmless.
     ///
     /// # Errors
     ///

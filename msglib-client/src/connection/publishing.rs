@@ -1,5 +1,7 @@
-//! The publishing side of the state: one link for each channel that is published to, and the outcomes of publishes.
+//! The publishing side of the state: a link for each channel that is published to by its name, one for each handle of the
+//! user's, and the outcomes of publishes.
 
+use super::answers::Answers;
 use super::refusals::{Refusal, RefusalLog};
 use super::state::State;
 use crate::error::Error;
@@ -7,7 +9,7 @@ use crate::session::SessionError;
 use core::ops::RangeInclusive;
 use core::task::Poll;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, OwnedName, Payload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What goes with a payload in a frame, rounded up: header and number.
@@ -40,10 +42,15 @@ struct Publisher {
     name: OwnedName,
     link: LinkNumber,
     last_used: u64,
-    /// The number of the last publish.
-    published: u64,
-    /// The broker has come so far: confirmed, or refused. It takes publishes in their order.
-    answered: u64,
+    answers: Answers,
+    /// A handle of the user's has the link for itself, so that it is neither found by its name nor given up.
+    held: bool,
+    /// Refusals that the handle was not told yet; at most as many as publishes were under way, for it publishes nothing
+    /// more until it was told.
+    untold: VecDeque<Refusal>,
+    /// The broker has ended the link of a handle.
+    closed: Option<(ErrorCode, Arc<str>)>,
+    /// Given up: another link is opened when the channel is published to again.
     retired: bool,
 }
 
@@ -64,17 +71,52 @@ impl State {
         let id = match self.publishers.by_name.get(&(kind, name.to_owned())) {
             Some(&id) => id,
             None => match self.session.open(kind, name, true, false) {
-                Ok(link) => self.add_publisher(kind, name, link),
+                Ok(link) => self.add_publisher(kind, name, link, false),
                 Err(SessionError::NoFreeLink { max }) => return self.make_link_free(max),
                 Err(SessionError::BeforeWelcome) => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error.into())),
             },
         };
+        self.publish_on(id, payload, confirm).map_ok(|number| self.publishers.published(id, number, confirm))
+    }
+
+    /// Opens a link for a handle.
+    pub(super) fn open_publisher(
+        &mut self,
+        kind: ChannelKind,
+        name: ChannelName<'_>,
+    ) -> Poll<Result<PublisherId, Error>> {
+        self.check_alive()?;
+        match self.session.open(kind, name, true, false) {
+            Ok(link) => Poll::Ready(Ok(self.add_publisher(kind, name, link, true))),
+            Err(SessionError::NoFreeLink { max }) => self.make_link_free(max),
+            Err(SessionError::BeforeWelcome) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// Queues a publish of a handle, once there is room and credit for it, and it was told of all refusals.
+    pub(super) fn publish_held(&mut self, id: PublisherId, payload: Payload<'_>) -> Poll<Result<u64, Error>> {
+        self.check_alive()?;
+        let publisher = self.publishers.held(id)?;
+        if let Some(refused) = publisher.next_untold() {
+            return Poll::Ready(Err(refused));
+        }
+        if let Some(closed) = publisher.closed() {
+            return Poll::Ready(Err(closed));
+        }
+        if !self.has_room_for(payload.len() + OVERHEAD) {
+            return Poll::Pending;
+        }
+        self.publish_on(id, payload, true)
+    }
+
+    fn publish_on(&mut self, id: PublisherId, payload: Payload<'_>, confirm: bool) -> Poll<Result<u64, Error>> {
         let Some(publisher) = self.publishers.open.get_mut(&id) else { return Poll::Pending };
         match self.session.publish(publisher.link, payload, confirm) {
             Ok(number) => {
-                publisher.published = number;
-                Poll::Ready(Ok(self.publishers.published(id, number, confirm)))
+                publisher.answers.published = number;
+                Poll::Ready(Ok(number))
             }
             Err(SessionError::NoCredit { credit, .. }) => {
                 self.waits_for_credit = Some(credit);
@@ -82,6 +124,41 @@ impl State {
             }
             Err(SessionError::BeforeWelcome) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// Ready when all that a handle has published has its outcome and it was told of all refusals, one with each call.
+    pub(super) fn all_answered(&mut self, id: PublisherId) -> Poll<Result<(), Error>> {
+        let publisher = self.publishers.held(id)?;
+        if let Some(refused) = publisher.next_untold() {
+            return Poll::Ready(Err(refused));
+        }
+        if publisher.answers.all() {
+            return Poll::Ready(Ok(()));
+        }
+        match publisher.closed().or_else(|| self.ended()) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// All that a handle has published up to this number has its outcome.
+    pub(super) fn answered(&self, id: PublisherId) -> u64 {
+        self.publishers.open.get(&id).map_or(0, |publisher| publisher.answers.upto())
+    }
+
+    /// A handle was dropped: its link is closed, and refusals are told as those that nobody waits for.
+    pub(super) fn release_publisher(&mut self, id: PublisherId) {
+        let Some(publisher) = self.publishers.open.get_mut(&id) else { return };
+        publisher.held = false;
+        publisher.retired = true;
+        publisher.untold.drain(..).for_each(|refusal| self.refusals.push(refusal));
+        match publisher.closed.take() {
+            Some((code, text)) => self.publishers.close(id, false, code, &text, &mut self.refusals),
+            None => {
+                let link = publisher.link;
+                self.close_link_soon(link);
+            }
         }
     }
 
@@ -96,22 +173,57 @@ impl State {
         }
     }
 
-    fn add_publisher(&mut self, kind: ChannelKind, name: ChannelName<'_>, link: LinkNumber) -> PublisherId {
-        let id = self.publishers.add(kind, name.to_owned(), link);
+    fn add_publisher(&mut self, kind: ChannelKind, name: ChannelName<'_>, link: LinkNumber, held: bool) -> PublisherId {
+        let id = self.publishers.add(kind, name.to_owned(), link, held);
         self.own_as_publisher(link, id);
         id
     }
 }
 
+impl Publisher {
+    /// The next publish that was refused and that the handle was not told of: it is now.
+    fn next_untold(&mut self) -> Option<Error> {
+        let refusal = self.untold.front_mut()?;
+        let (number, last) = (*refusal.numbers.start(), *refusal.numbers.end());
+        let error = Error::Refused { number, code: refusal.code, text: refusal.text.clone() };
+        if number < last {
+            refusal.numbers = number + 1..=last;
+        } else {
+            self.untold.pop_front();
+        }
+        Some(error)
+    }
+
+    fn closed(&self) -> Option<Error> {
+        self.closed.as_ref().map(|(code, text)| Error::LinkClosed { code: *code, text: text.clone() })
+    }
+}
+
 impl Publishers {
-    fn add(&mut self, kind: ChannelKind, name: OwnedName, link: LinkNumber) -> PublisherId {
+    fn add(&mut self, kind: ChannelKind, name: OwnedName, link: LinkNumber, held: bool) -> PublisherId {
         self.clock += 1;
         let id = PublisherId(self.clock);
-        self.by_name.insert((kind, name.clone()), id);
-        let publisher =
-            Publisher { kind, name, link, last_used: self.clock, published: 0, answered: 0, retired: false };
+        if !held {
+            self.by_name.insert((kind, name.clone()), id);
+        }
+        let publisher = Publisher {
+            kind,
+            name,
+            link,
+            last_used: self.clock,
+            answers: Answers::default(),
+            held,
+            untold: VecDeque::new(),
+            closed: None,
+            retired: false,
+        };
         self.open.insert(id, publisher);
         id
+    }
+
+    /// The link of a handle, which stays as long as that does.
+    fn held(&mut self, id: PublisherId) -> Result<&mut Publisher, Error> {
+        self.open.get_mut(&id).ok_or_else(Error::link_closed_here)
     }
 
     fn published(&mut self, publisher: PublisherId, number: u64, confirm: bool) -> PublishId {
@@ -133,7 +245,7 @@ impl Publishers {
 
     /// Gives up the link that was not used for the longest time: the next publish to its channel opens a new one.
     pub(super) fn retire_oldest(&mut self) -> Option<LinkNumber> {
-        let usable = self.open.values_mut().filter(|publisher| !publisher.retired);
+        let usable = self.open.values_mut().filter(|publisher| !publisher.retired && !publisher.held);
         let oldest = usable.min_by_key(|publisher| publisher.last_used)?;
         oldest.retired = true;
         self.by_name.remove(&(oldest.kind, oldest.name.clone()));
@@ -141,14 +253,17 @@ impl Publishers {
     }
 
     pub(super) fn confirm(&mut self, id: PublisherId, upto: u64) {
-        if let Some(publisher) = self.open.get_mut(&id) {
-            publisher.answered = publisher.answered.max(upto);
-        }
-        for outcome in self.unknown(id, 1..=upto) {
-            *outcome.1 = Some(Ok(()));
+        let Some(publisher) = self.open.get_mut(&id) else { return };
+        let first = publisher.answers.upto().saturating_add(1);
+        publisher.answers.confirm(upto);
+        if first <= upto {
+            for (_, outcome) in self.unknown(id, first..=upto) {
+                *outcome = Some(Ok(()));
+            }
         }
     }
 
+    /// What has an outcome already keeps it, whatever a broker says again.
     pub(super) fn refuse(
         &mut self,
         id: PublisherId,
@@ -158,26 +273,13 @@ impl Publishers {
         log: &mut RefusalLog,
     ) {
         let Some(publisher) = self.open.get_mut(&id) else { return };
-        publisher.answered = publisher.answered.max(*numbers.end());
-        let refusal = |numbers| Refusal {
-            kind: publisher.kind,
-            channel: publisher.name.clone(),
-            numbers,
-            code,
-            text: text.clone(),
-        };
-        // Those that nobody waits for lie between those that somebody does.
-        let (mut next, last) = (*numbers.start(), *numbers.end());
-        let waited_for = PublishId { publisher: id, number: next }..=PublishId { publisher: id, number: last };
-        for (waited, outcome) in self.outcomes.range_mut(waited_for) {
-            if next < waited.number {
-                log.push(refusal(next..=waited.number - 1));
+        for numbers in publisher.answers.refuse(numbers) {
+            let (kind, channel, text) = (publisher.kind, publisher.name.clone(), text.clone());
+            let refusal = Refusal { kind, channel, numbers, code, text };
+            match publisher.held {
+                true => publisher.untold.push_back(refusal),
+                false => tell(&mut self.outcomes, id, refusal, log),
             }
-            next = waited.number.saturating_add(1);
-            outcome.get_or_insert_with(|| Err(Error::Refused { number: waited.number, code, text: text.clone() }));
-        }
-        if next <= last {
-            log.push(refusal(next..=last));
         }
     }
 
@@ -191,14 +293,17 @@ impl Publishers {
         text: &Arc<str>,
         log: &mut RefusalLog,
     ) {
+        let Some(publisher) = self.open.get_mut(&id) else { return };
+        if publisher.held {
+            publisher.closed = Some((code, text.clone()));
+            return;
+        }
+        let unanswered = if asked { Vec::new() } else { publisher.answers.missing() };
         for (_, outcome) in self.unknown(id, 1..=u64::MAX) {
             *outcome = Some(Err(Error::LinkClosed { code, text: text.clone() }));
         }
-        if let Some(publisher) = self.open.get(&id)
-            && !asked
-            && publisher.answered < publisher.published
-        {
-            self.refuse(id, publisher.answered + 1..=publisher.published, code, text, log);
+        for numbers in unanswered {
+            self.refuse(id, numbers, code, text, log);
         }
         if let Some(publisher) = self.open.remove(&id)
             && !publisher.retired
@@ -216,5 +321,28 @@ impl Publishers {
         let (first, last) = numbers.into_inner();
         let range = PublishId { publisher, number: first }..=PublishId { publisher, number: last };
         self.outcomes.range_mut(range).filter(|(_, outcome)| outcome.is_none())
+    }
+}
+
+/// Tells a refusal to whom it concerns: to those who wait for an outcome of their own, and the numbers between them to the
+/// log.
+fn tell(
+    outcomes: &mut BTreeMap<PublishId, Option<Result<(), Error>>>,
+    publisher: PublisherId,
+    refusal: Refusal,
+    log: &mut RefusalLog,
+) {
+    let (mut next, last) = (*refusal.numbers.start(), *refusal.numbers.end());
+    let waited_for = PublishId { publisher, number: next }..=PublishId { publisher, number: last };
+    for (waited, outcome) in outcomes.range_mut(waited_for) {
+        if next < waited.number {
+            log.push(Refusal { numbers: next..=waited.number - 1, ..refusal.clone() });
+        }
+        next = waited.number.saturating_add(1);
+        let (number, code, text) = (waited.number, refusal.code, refusal.text.clone());
+        outcome.get_or_insert(Err(Error::Refused { number, code, text }));
+    }
+    if next <= last {
+        log.push(Refusal { numbers: next..=last, ..refusal });
     }
 }

@@ -15,6 +15,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One read takes at most this many bytes.
 const READ: usize = 256 * 1024;
+/// What a batch gathers before it is written, in bytes.
+const GATHERED: usize = 32 * 1024;
 /// One write is offered at most this many pieces.
 const PIECES: usize = 16;
 /// After a failed write, this many reads look for the reason that the broker may have given before it closed.
@@ -86,18 +88,28 @@ impl Shared {
         patience: Patience,
         poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait_unexplained(patience, poll).map_err(|error| self.lock().explain(error))
+        self.wait_unexplained(patience, 1, poll).map_err(|error| self.lock().explain(error))
+    }
+
+    /// As [`wait`](Self::wait), but what `poll` queues may wait for more to come: it is written at once only from
+    /// [`GATHERED`] on. Whoever calls this sees to it that the rest is written in the end.
+    pub(super) fn wait_and_gather<T>(
+        &self,
+        poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.wait_unexplained(Patience::Wait, GATHERED, poll).map_err(|error| self.lock().explain(error))
     }
 
     fn wait_unexplained<T>(
         &self,
         patience: Patience,
+        write_from: usize,
         mut poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut state = self.lock();
         let first = poll(&mut state);
         if let Poll::Ready(result) = first {
-            self.write_due(state);
+            self.write_due(state, write_from);
             return result;
         }
         drop(state);
@@ -117,7 +129,7 @@ impl Shared {
             let queued = state.session.pending().len();
             state.wants_room = false;
             if let Poll::Ready(result) = poll(&mut state) {
-                self.write_due(state);
+                self.write_due(state, write_from);
                 return result;
             }
             if let Some(error) = state.ended() {
@@ -156,12 +168,12 @@ impl Shared {
 
     /// Writes what a call has queued. What goes wrong is left to the next call: an error stays, and `WouldBlock` passes.
     pub(super) fn flush_if_due(&self) {
-        self.write_due(self.lock());
+        self.write_due(self.lock(), 1);
     }
 
-    /// As [`flush_if_due`](Self::flush_if_due), for who holds the state already.
-    pub(super) fn write_due(&self, state: MutexGuard<'_, State>) {
-        let (queued, left) = (!state.session.pending().is_empty(), state.writing > 0);
+    /// As [`flush_if_due`](Self::flush_if_due), for who holds the state already, if at least `write_from` bytes wait.
+    pub(super) fn write_due(&self, state: MutexGuard<'_, State>, write_from: usize) {
+        let (queued, left) = (state.session.pending().len() >= write_from, state.writing > 0);
         drop(state);
         if queued {
             let _ = self.flush();

@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) user: UserInbox,
     /// Links that wait for the broker's `CLOSED`, so that their numbers will be free.
     pub(super) closing: BTreeSet<LinkNumber>,
-    /// Links of dropped subscriptions that could not be closed before the `WELCOME`.
+    /// Links of dropped subscriptions and publishers that could not be closed before the `WELCOME`.
     abandoned: Vec<LinkNumber>,
     owners: BTreeMap<LinkNumber, Owner>,
     ping: u64,
@@ -169,8 +169,14 @@ impl State {
         Ok(())
     }
 
+    /// Asks for the end of a link, and nobody wants to know what comes of it.
     pub(super) fn abandon_link(&mut self, link: LinkNumber) {
         self.owners.remove(&link);
+        self.close_link_soon(link);
+    }
+
+    /// Asks for the end of a link, now or as soon as that can be said.
+    pub(super) fn close_link_soon(&mut self, link: LinkNumber) {
         if let Err(SessionError::BeforeWelcome) = self.close_link(link) {
             self.abandoned.push(link);
         }
@@ -203,7 +209,7 @@ impl State {
         match event {
             Event::Welcome => {
                 for link in core::mem::take(&mut self.abandoned) {
-                    self.abandon_link(link);
+                    self.close_link_soon(link);
                 }
             }
             Event::Delivery { link, tag, count, payload } => {

@@ -1,6 +1,6 @@
 //! The client's links: their numbers, their states, what was numbered and allowed on each (PROTOCOL §5, §6).
 
-use super::tag_ranges::TagRanges;
+use crate::number_ranges::NumberRanges;
 use msglib_proto::{INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, LinkNumber, LinkState};
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Link {
     /// The last tag that this side allows.
     pub(super) granted: u64,
     /// Acks that wait for company.
-    pub(super) acks: TagRanges,
+    pub(super) acks: NumberRanges,
 }
 
 impl Link {
@@ -36,7 +36,7 @@ impl Link {
             confirmed: 0,
             delivered: 0,
             granted: 0,
-            acks: TagRanges::default(),
+            acks: NumberRanges::default(),
         }
     }
 

@@ -9,7 +9,6 @@ mod event;
 mod incoming;
 mod links;
 mod outgoing;
-mod tag_ranges;
 
 use blocks::Blocks;
 pub use config::SessionConfig;

@@ -1,20 +1,20 @@
-//! Acks that wait to be sent, so that one frame can settle many (PROTOCOL §7.5).
+//! Tags or numbers of a link as ranges, as they are on the wire (PROTOCOL §6.1): acks that wait to be sent, refusals.
 
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
-/// A set of tags as ranges that neither touch nor overlap.
+/// A set of tags, or of numbers, as ranges that neither touch nor overlap.
 #[derive(Debug, Default)]
-pub(super) struct TagRanges {
-    /// From the first tag of each range to its last.
+pub(crate) struct NumberRanges {
+    /// From the first of each range to its last.
     ranges: BTreeMap<u64, u64>,
     count: u64,
 }
 
-impl TagRanges {
+impl NumberRanges {
     /// Adds a range that is not empty, and joins it with what it touches.
-    pub(super) fn insert(&mut self, tags: RangeInclusive<u64>) {
-        let (mut first, mut last) = tags.into_inner();
+    pub(crate) fn insert(&mut self, numbers: RangeInclusive<u64>) {
+        let (mut first, mut last) = numbers.into_inner();
         // Most acks come in the order of their deliveries.
         if let Some(mut highest) = self.ranges.last_entry()
             && highest.get().checked_add(1) == Some(first)
@@ -36,16 +36,34 @@ impl TagRanges {
         self.count = self.count.saturating_add(length(first, last));
     }
 
-    /// How many tags are in it.
-    pub(super) fn count(&self) -> u64 {
+    /// How many are in it.
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// Takes the lowest range out.
-    pub(super) fn pop_first(&mut self) -> Option<RangeInclusive<u64>> {
+    pub(crate) fn pop_first(&mut self) -> Option<RangeInclusive<u64>> {
         let (first, last) = self.ranges.pop_first()?;
         self.count = self.count.saturating_sub(length(first, last));
         Some(first..=last)
+    }
+
+    /// The parts of a range that are not in it, in ascending order.
+    pub(crate) fn missing(&self, numbers: RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
+        let (mut next, last) = numbers.into_inner();
+        let mut missing = Vec::new();
+        let before = self.ranges.range(..next).next_back().into_iter();
+        for (&low, &high) in before.chain(self.ranges.range(next..=last)) {
+            if next < low {
+                missing.push(next..=low - 1);
+            }
+            if high >= last {
+                return missing;
+            }
+            next = next.max(high + 1);
+        }
+        missing.push(next..=last);
+        missing
     }
 }
 
@@ -57,14 +75,14 @@ fn length(first: u64, last: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn drained(mut ranges: TagRanges) -> Vec<RangeInclusive<u64>> {
+    fn drained(mut ranges: NumberRanges) -> Vec<RangeInclusive<u64>> {
         core::iter::from_fn(|| ranges.pop_first()).collect()
     }
 
     #[test]
     fn neighbours_become_one_range_in_any_order() {
         for order in [[1, 2, 3, 4], [4, 3, 2, 1], [1, 3, 2, 4], [4, 1, 3, 2]] {
-            let mut ranges = TagRanges::default();
+            let mut ranges = NumberRanges::default();
             order.into_iter().for_each(|tag| ranges.insert(tag..=tag));
             assert_eq!(ranges.count(), 4);
             assert_eq!(drained(ranges), [1..=4], "{order:?}");
@@ -73,7 +91,7 @@ mod tests {
 
     #[test]
     fn gaps_stay_and_overlaps_count_once() {
-        let mut ranges = TagRanges::default();
+        let mut ranges = NumberRanges::default();
         ranges.insert(1..=2);
         ranges.insert(5..=9);
         ranges.insert(6..=7);
@@ -83,8 +101,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_lies_between_the_ranges() {
+        let mut ranges = NumberRanges::default();
+        assert_eq!(ranges.missing(1..=9), [1..=9]);
+        ranges.insert(3..=4);
+        ranges.insert(7..=7);
+        for (of, missing) in [
+            (1..=9, vec![1..=2, 5..=6, 8..=9]),
+            (3..=7, vec![5..=6]),
+            (4..=5, vec![5..=5]),
+            (4..=4, vec![]),
+            (8..=u64::MAX, vec![8..=u64::MAX]),
+        ] {
+            assert_eq!(ranges.missing(of.clone()), missing, "of {of:?}");
+        }
+        ranges.insert(1..=u64::MAX);
+        assert!(ranges.missing(1..=u64::MAX).is_empty());
+    }
+
+    #[test]
     fn the_whole_range_fits() {
-        let mut ranges = TagRanges::default();
+        let mut ranges = NumberRanges::default();
         ranges.insert(7..=7);
         ranges.insert(1..=u64::MAX);
         assert_eq!(ranges.count(), u64::MAX);
