@@ -24,6 +24,16 @@ fn conversation(connection: &Connection, broker: &mut Broker) -> Result<Vec<Stri
         received.push(String::from_utf8_lossy(msg.payload()).into_owned());
         msg.ack()?;
     }
+    let mut jobs = persist(broker, || connection.publisher_to_q("jobs"))?;
+    let mut batch = jobs.batch();
+    for number in 0..5 {
+        persist(broker, || batch.publish(format!("job {number}").as_bytes()))?;
+    }
+    persist(broker, || batch.wait())?;
+    persist(broker, || batch.publish("dropped"))?;
+    drop(batch);
+    persist(broker, || jobs.publish("alone"))?;
+    persist(broker, || jobs.wait())?;
     persist(broker, || connection.ping())?;
     let mut ahead = persist(broker, || subscribe_with_prefetch(connection, 2, 1))?;
     let msg = persist(broker, || ahead.next())?;

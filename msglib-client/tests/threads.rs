@@ -35,6 +35,7 @@ fn handles_can_be_sent_and_shared() {
     check::<msglib_client::Delivery>();
     check::<msglib_client::Subscription>();
     check::<msglib_client::Confirmation>();
+    check::<msglib_client::Publisher>();
     check::<Error>();
 }
 
@@ -81,6 +82,34 @@ fn a_thread_that_waits_is_served_by_the_one_that_reads() {
     wire.wait_for_bytes(24);
     assert_eq!(wire.frames(), ["PUBLISH 2 17 confirm late"]);
     wire.send(Frame::Confirmed { link: 2, upto: 17 });
+    result.recv_timeout(SAFETY_NET).unwrap().unwrap();
+    wire.send(delivery(1, 1));
+    assert!(reader.join().unwrap().is_ok());
+}
+
+/// While one thread waits for a message, another one's batch goes out before that waits for credit.
+#[test]
+fn a_batch_is_written_before_its_thread_waits_for_the_one_that_reads() {
+    let (wire, connection) = waiting();
+    let mut sub = subscribe_with_prefetch(&connection, 1, 1).unwrap();
+    wire.send(Frame::Opened { link: 1 });
+    let mut jobs = connection.publisher_to_q(2).unwrap();
+    let reader = thread::spawn(move || sub.next().map(|_| sub));
+    wire.wait_for_reader();
+    wire.take_written();
+    let (done, result) = mpsc::channel();
+    thread::spawn(move || {
+        let mut batch = jobs.batch();
+        (0..20).for_each(|_| assert!(batch.publish("x").is_ok()));
+        done.send(batch.wait()).unwrap();
+    });
+    wire.wait_for_bytes(16 * 21);
+    assert_eq!(wire.frames().len(), 16, "the credit before the first grant");
+    wire.send(Frame::Opened { link: 2 });
+    wire.send(Frame::Credit { link: 2, upto: 100 });
+    wire.wait_for_bytes(4 * 21);
+    assert_eq!(wire.frames().len(), 4);
+    wire.send(Frame::Confirmed { link: 2, upto: 20 });
     result.recv_timeout(SAFETY_NET).unwrap().unwrap();
     wire.send(delivery(1, 1));
     assert!(reader.join().unwrap().is_ok());
