@@ -3,7 +3,6 @@
 
 use lexopt::prelude::*;
 use msglib_client::{ChannelName, Connection};
-use std::collections::VecDeque;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,9 +16,6 @@ usage: publish --queue NAME --message TEXT [options]
   --message TEXT      the message
   --count N           how many times                          [1]
   --help              this text";
-
-/// Confirms that may be under way at once.
-const AHEAD: usize = 1_000;
 
 fn main() -> ExitCode {
     match run() {
@@ -52,21 +48,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     let name = ChannelName::bytes(queue.as_bytes())?;
 
     let connection = Connection::new(msglib_io_epoll::connect(&address, Duration::from_secs(10))?);
-    let mut waiting = VecDeque::new();
+    let mut publisher = connection.publisher_to_q(name)?;
+    let mut batch = publisher.batch();
     for _ in 0..count {
-        if waiting.len() == AHEAD
-            && let Some(first) = waiting.pop_front()
-        {
-            wait(first)?;
-        }
-        waiting.push_back(msglib_client::publish_to_q_confirmed(&connection, name, &message)?);
+        batch.publish(&message)?;
     }
-    waiting.into_iter().try_for_each(wait)?;
+    batch.wait()?;
     connection.close()?;
     println!("published {count} to {queue}");
     Ok(())
-}
-
-fn wait(confirmation: msglib_client::Confirmation) -> Result<(), msglib_client::Error> {
-    confirmation.wait()
 }

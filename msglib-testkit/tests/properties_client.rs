@@ -4,7 +4,7 @@
 
 use msglib_broker::ConnectionHandler;
 use msglib_client::{
-    ChannelKind, ChannelName, Connection, End, Error, Event, Session, SessionConfig, Subscription, Verdict,
+    ChannelKind, ChannelName, Connection, End, Error, Event, Publisher, Session, SessionConfig, Subscription, Verdict,
     publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
 };
 use msglib_io_memory::MemoryStream;
@@ -101,6 +101,7 @@ fn take(session: &mut Session, most: usize, sent: &mut Vec<u8>) {
 enum Call {
     Publish { queue: u64, length: usize },
     PublishConfirmed { queue: u64 },
+    PublishBatch { queue: u64, count: usize, length: usize },
     Subscribe { queue: u64, prefetch: u32 },
     NextAndAck { queue: u64 },
     NextAndRefuse { queue: u64, verdict: Verdict },
@@ -116,6 +117,8 @@ fn calls() -> impl Strategy<Value = Call> {
     prop_oneof![
         4 => (queue(), lengths).prop_map(|(queue, length)| Call::Publish { queue, length }),
         2 => queue().prop_map(|queue| Call::PublishConfirmed { queue }),
+        2 => (queue(), 0..8_usize, prop_oneof![0..50_usize, 900..1000_usize])
+            .prop_map(|(queue, count, length)| Call::PublishBatch { queue, count, length }),
         3 => (queue(), prop_oneof![Just(0), 1..4_u32])
             .prop_map(|(queue, prefetch)| Call::Subscribe { queue, prefetch }),
         5 => queue().prop_map(|queue| Call::NextAndAck { queue }),
@@ -250,6 +253,8 @@ struct ModelQueue {
     /// With whether it pulls each message when it is asked for one.
     subscription: Option<(Subscription, bool)>,
     waiting: VecDeque<(String, u32)>,
+    /// Stays to the end: when its link's number would be free again depends on how far the broker is.
+    publisher: Option<Publisher>,
 }
 
 impl User {
@@ -266,6 +271,22 @@ impl User {
                     persist(harness, || publish_to_q_confirmed(&self.connection, queue, &message)).unwrap();
                 persist(harness, || confirmation.wait()).unwrap();
                 self.queue(queue).waiting.push_back((message, 1));
+            }
+            Call::PublishBatch { queue, count, length } => {
+                let messages: Vec<_> = (0..count).map(|_| self.message(length)).collect();
+                let model = &mut self.queues[queue as usize - 1];
+                let publisher = model
+                    .publisher
+                    .get_or_insert_with(|| persist(harness, || self.connection.publisher_to_q(queue)).unwrap());
+                let mut batch = publisher.batch();
+                for message in &messages {
+                    persist(harness, || batch.publish(message)).unwrap();
+                }
+                if length % 2 == 0 {
+                    persist(harness, || batch.wait()).unwrap();
+                }
+                drop(batch);
+                model.waiting.extend(messages.into_iter().map(|message| (message, 1)));
             }
             Call::Subscribe { queue, prefetch } => {
                 if self.queue(queue).subscription.is_none() {
