@@ -2,6 +2,7 @@
 
 mod answers;
 mod builder;
+mod by_name;
 mod consuming;
 mod delivery;
 mod one_stream;

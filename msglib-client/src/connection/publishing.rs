@@ -2,6 +2,7 @@
 //! user's, and the outcomes of publishes.
 
 use super::answers::Answers;
+use super::by_name::ByName;
 use super::refusals::{Refusal, RefusalLog};
 use super::state::State;
 use crate::error::Error;
@@ -29,7 +30,7 @@ pub(super) struct PublishId {
 #[derive(Debug, Default)]
 pub(super) struct Publishers {
     open: BTreeMap<PublisherId, Publisher>,
-    by_name: BTreeMap<(ChannelKind, OwnedName), PublisherId>,
+    by_name: ByName<PublisherId>,
     /// Publishes that somebody wants to know the outcome of, and what it is, once it is known.
     outcomes: BTreeMap<PublishId, Option<Result<(), Error>>>,
     /// Counts publishers, and uses of them.
@@ -68,8 +69,8 @@ impl State {
         if !self.has_room_for(payload.len() + OVERHEAD) {
             return Poll::Pending;
         }
-        let id = match self.publishers.by_name.get(&(kind, name.to_owned())) {
-            Some(&id) => id,
+        let id = match self.publishers.by_name.get(kind, name) {
+            Some(id) => id,
             None => match self.session.open(kind, name, true, false) {
                 Ok(link) => self.add_publisher(kind, name, link, false),
                 Err(SessionError::NoFreeLink { max }) => return self.make_link_free(max),
@@ -204,7 +205,7 @@ impl Publishers {
         self.clock += 1;
         let id = PublisherId(self.clock);
         if !held {
-            self.by_name.insert((kind, name.clone()), id);
+            self.by_name.insert(kind, name.borrow(), id);
         }
         let publisher = Publisher {
             kind,
@@ -248,7 +249,7 @@ impl Publishers {
         let usable = self.open.values_mut().filter(|publisher| !publisher.retired && !publisher.held);
         let oldest = usable.min_by_key(|publisher| publisher.last_used)?;
         oldest.retired = true;
-        self.by_name.remove(&(oldest.kind, oldest.name.clone()));
+        self.by_name.remove(oldest.kind, oldest.name.borrow());
         Some(oldest.link)
     }
 
@@ -308,7 +309,7 @@ impl Publishers {
         if let Some(publisher) = self.open.remove(&id)
             && !publisher.retired
         {
-            self.by_name.remove(&(publisher.kind, publisher.name));
+            self.by_name.remove(publisher.kind, publisher.name.borrow());
         }
     }
 
