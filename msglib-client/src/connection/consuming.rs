@@ -89,7 +89,7 @@ impl State {
         if let Some(arrived) = consumer.inbox.pop_front() {
             consumer.taken += 1;
             consumer.held += 1;
-            if consumer.prefetch > 0 {
+            if consumer.prefetch > 0 && consumer.is_half_used() {
                 // What has arrived is given out in any case; an error comes again with the next call.
                 let _ = self.top_up(id);
             }
@@ -183,11 +183,10 @@ impl State {
     /// again pulls nothing twice. The acks that wait go first.
     fn top_up(&mut self, id: ConsumerId) -> Result<(), Error> {
         let consumer = self.consumers.get(id)?;
-        let prefetch = u64::from(consumer.prefetch);
-        if consumer.granted.saturating_sub(consumer.taken) > prefetch / 2 {
+        if !consumer.is_half_used() {
             return Ok(());
         }
-        let (link, upto) = (consumer.link, consumer.taken.saturating_add(prefetch.max(1)));
+        let (link, upto) = (consumer.link, consumer.taken.saturating_add(u64::from(consumer.prefetch.max(1))));
         self.session.flush_acks(link);
         match self.session.grant(link, upto) {
             Ok(()) => self.consumers.get(id)?.granted = upto,
@@ -199,6 +198,11 @@ impl State {
 }
 
 impl Consumer {
+    /// At most half of the prefetch is allowed and was not taken.
+    fn is_half_used(&self) -> bool {
+        self.granted.saturating_sub(self.taken) <= u64::from(self.prefetch / 2)
+    }
+
     /// Its link has ended, or will without anything more from this side.
     fn is_over(&self) -> bool {
         self.closing || self.closed.is_some()
