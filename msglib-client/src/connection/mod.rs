@@ -47,6 +47,8 @@ use std::sync::Arc;
 ///   side's send buffer, and its bytes go out with this call or with later ones of any kind
 ///   ([`flush`](Connection::flush) does nothing else). It waits for credit, and for room: the send buffer has 1 MiB (of
 ///   which a message takes at most half, however large it is).
+/// - Each publish makes a write of its own, which costs more than all else about it; for many messages there is
+///   [`Publisher::batch`].
 /// - A call that waits for something both writes what waits and reads what comes, whatever it is.
 ///
 /// After an error for which [`ends_connection`](Error::ends_connection) holds, every further call returns the same.

@@ -12,7 +12,8 @@ use msglib_proto::{ChannelKind, ChannelName, Payload};
 /// `Ok` means that the message was accepted into the connection's send buffer and goes out with this call or a later one
 /// (see [`Connection`]). If the broker refuses it, [`Connection::take_refusals`] will tell. Waits for credit and room.
 ///
-/// The first publish to a queue opens a link to it, which stays open for the next ones.
+/// The first publish to a queue opens a link to it, which stays open for the next ones. For many messages a
+/// [`Publisher`](super::Publisher) is much cheaper.
 ///
 /// # Errors
 ///
