@@ -379,7 +379,9 @@ impl Handler for ConnectionHandler {
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {
-        self.send_outcomes(cx);
+        // Deliveries first: what is queued first is written first, and a consumer waits for its message more than a publisher for
+        // its confirm.
         self.dispatch(cx);
+        self.send_outcomes(cx);
     }
 }

@@ -1,4 +1,6 @@
 //! From A through the server to B and back again; both ends look without a pause, so that only the server may sleep.
+//!
+//! The publishes ask for no confirm, for the answer is one, and the floor sends none either.
 
 use crate::Result;
 use crate::frames::{self, DELIVERY, PUBLISH, bytes_of};
@@ -70,7 +72,7 @@ impl End<'_> {
     fn send(&mut self, received: u64) -> Result<()> {
         self.count += 1;
         let (link, number, payload) = (TO_PEER, self.count, Payload::from(&self.payload));
-        let publish = Frame::Publish { link, number, confirm: true, payload };
+        let publish = Frame::Publish { link, number, confirm: false, payload };
         let bytes = match received {
             0 => bytes_of([publish])?,
             _ if self.target.is_floor() => bytes_of([publish])?,
