@@ -3,12 +3,14 @@
 //! - [`Harness`]: your handler and its clients in memory, on one thread; a test decides who moves when.
 //! - [`Tap`]: records what passes through any handler.
 //! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
+//! - [`mod@faults`]: over any connection manager, from a seed or a script, counted.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
 //! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod faults;
 mod harness;
 pub mod strategies;
 mod tap;

@@ -1,5 +1,6 @@
 //! A decorator that writes down what passes between a broker and its connections, in readable lines.
 
+use crate::faults::Fault;
 use core::fmt;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness, Waker};
 use msglib_proto::{Decoder, Instant, Limits};
@@ -79,6 +80,12 @@ impl TranscriptLog {
     /// Writes a line of the test's own between the others.
     pub fn note(&self, line: impl fmt::Display) {
         self.lock().push(line.to_string());
+    }
+
+    /// A fault was fired.
+    pub(crate) fn fault(&self, now: Instant, id: Option<ConnectionId>, fault: Fault) {
+        let whom = id.map_or(String::new(), |id| format!("{id}  "));
+        self.lock().push(format!("{now:>9.3?}  {whom}(fault: {fault})"));
     }
 
     /// A test that panicked while it held the lock still has its lines.

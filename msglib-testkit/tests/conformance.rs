@@ -5,6 +5,7 @@ use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::transport::ConnectionManager;
 use msglib_testkit::conformance::{Fixture, RawPeer, Skipped};
+use msglib_testkit::faults::{FaultPlan, Faulty, Severity};
 use msglib_testkit::{Transform, TransformStream};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,6 +22,18 @@ mod narrow_memory {
 
 mod epoll {
     msglib_testkit::conformance!(super::OverEpoll<super::Plain>);
+}
+
+mod faulty_memory {
+    msglib_testkit::conformance!(super::OverMemory<super::Unpleasant>);
+}
+
+mod faulty_narrow_memory {
+    msglib_testkit::conformance!(super::OverMemory<super::Unpleasant, 256>);
+}
+
+mod faulty_epoll {
+    msglib_testkit::conformance!(super::OverEpoll<super::Unpleasant>);
 }
 
 mod transform_over_memory {
@@ -163,6 +176,20 @@ impl<S: Stream> RawPeer for PlainPeer<S> {
     }
     fn reset(&mut self) -> io::Result<()> {
         self.0.reset()
+    }
+}
+
+/// Every fault that nobody may notice.
+struct Unpleasant;
+
+impl Layer for Unpleasant {
+    type Manager<M: ConnectionManager> = Faulty<M>;
+    type Peer<S: Stream> = PlainPeer<S>;
+    fn manager<M: ConnectionManager>(inner: M) -> Faulty<M> {
+        Faulty::new(inner, FaultPlan::new(1).with_all(Severity::Passing, 0.1).with_longest_hold(3))
+    }
+    fn peer<S: Stream>(stream: S) -> PlainPeer<S> {
+        PlainPeer(stream)
     }
 }
 
