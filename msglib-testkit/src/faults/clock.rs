@@ -32,7 +32,7 @@ impl FaultyClock {
         }
         let told = match self.coarse {
             Some((tick, _)) => {
-                if exact.as_nanos() % tick != 0 {
+                if !exact.as_nanos().is_multiple_of(tick) {
                     observed.insert(Fault::CoarseClock);
                 }
                 Instant::from_nanos(exact.as_nanos() / tick * tick)

@@ -211,9 +211,9 @@ impl<M: ConnectionManager> Faulty<M> {
         }
         if link.opening.is_some() {
             if readable {
-                link.input.owed = true
+                link.input.owed = true;
             } else {
-                link.output.owed = true
+                link.output.owed = true;
             }
             return;
         }
