@@ -5,6 +5,7 @@
 //! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
 //! - [`mod@faults`]: over any connection manager, from a seed or a script, counted.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
+//! - [`mod@simulate`]: many clients and a broker from one seed, with faults, checkers, and a short story of a failure.
 //! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@
 pub mod conformance;
 pub mod faults;
 mod harness;
+pub mod simulate;
 pub mod strategies;
 mod tap;
 mod transcript;

@@ -1,0 +1,154 @@
+//! The stock broker under simulation: many seeds, on all cores.
+//!
+//! ```sh
+//! cargo run --release --example simulate -- --seeds 2000 --first-seed 1
+//! ```
+//!
+//! Prints its progress, the story of each failure (at most three, each shrunk), and one last line: seeds, operations, faults that
+//! fired, violations, and a hash of all that happened. Exits with 1 if there was a violation. Options: `--seeds N` (2000),
+//! `--first-seed N` (1), `--operations N` for each seed (5000), `--threads N` (all cores), `--out DIR` for the stories' files.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+
+use msglib_testkit::faults::Tally;
+use msglib_testkit::simulate::{Report, Simulation};
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+struct Options {
+    seeds: u64,
+    first_seed: u64,
+    operations: usize,
+    threads: usize,
+    out: Option<std::path::PathBuf>,
+}
+
+/// Sums over all seeds.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    operations: u64,
+    messages: u64,
+    deliveries: u64,
+    time: Duration,
+    network: Tally,
+    process: u64,
+    hash: u64,
+    failed: Vec<Report>,
+}
+
+impl Sum {
+    fn add(&mut self, report: Report) {
+        self.seeds += 1;
+        self.operations += report.operations;
+        self.messages += report.messages;
+        self.deliveries += report.deliveries;
+        self.time += report.time;
+        self.network += &report.network_faults;
+        self.process += report.process_faults;
+        // In whatever order the threads come.
+        self.hash = self.hash.wrapping_add(report.hash);
+        if report.failure.is_some() {
+            self.failed.push(report);
+        }
+    }
+
+    fn faults(&self) -> u64 {
+        self.network.fired() + self.process
+    }
+}
+
+/// Stories that are told of one run of this program.
+const STORIES: usize = 3;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let options = options()?;
+    let started = Instant::now();
+    let next = AtomicU64::new(options.first_seed);
+    let sum = Mutex::new(Sum::default());
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads {
+            scope.spawn(|| work(&options, &next, &sum, started));
+        }
+    });
+    let mut sum = sum.into_inner()?;
+    sum.failed.sort_by_key(|report| report.seed);
+    for report in sum.failed.iter().take(STORIES) {
+        tell(&options, report)?;
+    }
+    let minutes = sum.time.as_secs() / 60;
+    println!(
+        "{:.1} s for {minutes} simulated minutes; faults of the network:\n{}",
+        started.elapsed().as_secs_f64(),
+        sum.network
+    );
+    println!(
+        "{} seeds from {}, {} operations, {} messages, {} deliveries, {} faults fired, {} violations, hash {:016x}",
+        sum.seeds,
+        options.first_seed,
+        sum.operations,
+        sum.messages,
+        sum.deliveries,
+        sum.faults(),
+        sum.failed.len(),
+        sum.hash,
+    );
+    Ok(if sum.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One seed after the other, until there are none.
+fn work(options: &Options, next: &AtomicU64, sum: &Mutex<Sum>, started: Instant) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= options.first_seed + options.seeds {
+            return;
+        }
+        let report = Simulation::new(seed).operations(options.operations).run();
+        if report.failure.is_some() {
+            eprintln!("{report}");
+        }
+        let Ok(mut sum) = sum.lock() else { return };
+        sum.add(report);
+        if sum.seeds.is_multiple_of((options.seeds / 20).max(1)) {
+            eprintln!(
+                "{:>6.1} s  {} seeds, {} operations, {} violations",
+                started.elapsed().as_secs_f64(),
+                sum.seeds,
+                sum.operations,
+                sum.failed.len()
+            );
+        }
+    }
+}
+
+/// The story of a failure, as short as it gets.
+fn tell(options: &Options, report: &Report) -> Result<(), Box<dyn Error>> {
+    let Some(failure) = &report.failure else { return Ok(()) };
+    let story = Simulation::new(report.seed).operations(options.operations).explain(failure);
+    println!("{story}");
+    if let Some(dir) = &options.out {
+        std::fs::create_dir_all(dir)?;
+        std::fs::write(dir.join(format!("seed-{}.txt", report.seed)), story.to_string())?;
+    }
+    Ok(())
+}
+
+fn options() -> Result<Options, Box<dyn Error>> {
+    use lexopt::prelude::*;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut options = Options { seeds: 2_000, first_seed: 1, operations: 5_000, threads, out: None };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(option) = parser.next()? {
+        match option {
+            Long("seeds") => options.seeds = parser.value()?.parse()?,
+            Long("first-seed") => options.first_seed = parser.value()?.parse()?,
+            Long("operations") => options.operations = parser.value()?.parse()?,
+            Long("threads") => options.threads = parser.value()?.parse()?,
+            Long("out") => options.out = Some(parser.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,61 @@
+//! The promises of a broker of work queues, a checker for each; the numbers are those of the invariants.
+//!
+//! | checker | what it needs |
+//! | --- | --- |
+//! | I1 conservation, I8 stale tags, I23 bytes and limits, I25 budgets of deliveries | the handler's [books](super::Account) |
+//! | I2 nothing lost, I27 nothing left | the end of the run |
+//! | I3 nothing unexpected, I4 nothing refused, I5 counts, I6 one holder, I7 settled is settled, I9 order, I11 credit | deliveries, as clients see them |
+//! | I12 no lost wake-up, I13 publish credit, I22 one outcome, I26 everybody is answered | points of rest |
+//! | I24 what waits for a connection, I28 beginnings and ends, I25 budgets of frames | the broker that the run drives |
+//! | I32 ends, I33 the wire | frames, as clients see them |
+//! | I37 panics | every step: one that nobody planned is a violation, whatever the checkers say |
+//!
+//! Elsewhere: that a stalled peer does not change another's history (the rest of I24), that one seed has one trace (I35), and
+//! that memory and sockets agree (I36), need several runs, so they are tests; chunkings, round trips and arbitrary bytes
+//! (I29 to I31) are properties of the codec. I34, that an interruption is invisible, is what all of these say when faults of the
+//! network are on.
+//!
+//! Not yet, for there is nothing to check: priorities (I10), expiry, delay, leases, delivery limits and dead letters (I14 to
+//! I18), topics (I19, I20) and requests (I21).
+
+mod books;
+mod deliveries;
+mod handler;
+mod publishing;
+mod wire;
+
+use super::checker::Checker;
+use super::setup::Setup;
+
+/// What holds for every broker that speaks the protocol, whatever it does with messages.
+pub fn of_the_protocol<H: 'static>(setup: &Setup) -> Vec<Box<dyn Checker<H>>> {
+    vec![
+        Box::new(wire::Wire),
+        Box::new(wire::Ends::new(setup)),
+        Box::new(wire::Answers),
+        Box::new(handler::Lifecycle::default()),
+        Box::new(handler::BoundedOutbound::new(setup)),
+        Box::new(publishing::OneOutcome),
+    ]
+}
+
+/// What a broker of work queues promises beyond that.
+pub fn of_work_queues<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
+    vec![
+        Box::new(deliveries::Expected),
+        Box::new(deliveries::NotRefused),
+        Box::new(deliveries::Counts),
+        Box::new(deliveries::OneHolder::default()),
+        Box::new(deliveries::Final::default()),
+        Box::new(deliveries::Order::default()),
+        Box::new(deliveries::Credit),
+        Box::new(books::OnlySettled),
+        Box::new(books::Budgets::default()),
+        Box::new(books::Conservation),
+        Box::new(books::Bytes),
+        Box::new(deliveries::NoLostWakeUp),
+        Box::new(publishing::PublishCredit),
+        Box::new(books::NothingLost),
+        Box::new(books::NothingLeft),
+    ]
+}

@@ -1,0 +1,162 @@
+//! What passes on each connection: the encoding, the table of frames and states, the ends.
+
+use crate::faults::Severity;
+use crate::simulate::checker::{Checker, Ended, Seen, View};
+use crate::simulate::facts::{ConnectionNumber, Facts};
+use crate::simulate::setup::Setup;
+use msglib_proto::{ConnectionState, ErrorCode, Frame, LinkState, Role, Ruling, Scope, ruling};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// I33: what the broker sends decodes under the strict decoder, and each frame may be sent where it is (PROTOCOL §10).
+#[derive(Debug, Default)]
+pub(super) struct Wire;
+
+impl<H> Checker<H> for Wire {
+    fn name(&self) -> &'static str {
+        "I33 what the broker sends decodes, and may be sent where it is"
+    }
+
+    fn sees(&mut self, facts: &Facts, seen: &Seen<'_>) -> Result<(), Cow<'static, str>> {
+        match *seen {
+            Seen::NoFrame(connection, words) => Err(format!("{connection} received {words}").into()),
+            Seen::Received(connection, frame) => {
+                let broker = broker_state(facts, connection);
+                let link = match frame.frame_type().scope() {
+                    Scope::Link => {
+                        facts.find_link(connection, frame.link()).map_or(LinkState::Free, |link| facts.link(link).state)
+                    }
+                    Scope::Connection | Scope::Any => LinkState::Free,
+                };
+                match ruling(Role::Broker, frame.frame_type(), broker, link) {
+                    Ruling::Accept | Ruling::Ignore => Ok(()),
+                    other => {
+                        let words =
+                            format!("{connection} received {frame:?}, which is {other:?}: {broker:?}, link {link:?}");
+                        Err(words.into())
+                    }
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn broker_state(facts: &Facts, connection: ConnectionNumber) -> ConnectionState {
+    let facts = facts.connection(connection);
+    match (facts.last_word, facts.is_greeted) {
+        (Some(_), _) => ConnectionState::Over,
+        (None, true) => ConnectionState::Greeted,
+        (None, false) => ConnectionState::Fresh,
+    }
+}
+
+/// I32: who keeps the protocol is not told otherwise, and not cut off; who breaks it is told so, and nothing else.
+#[derive(Debug)]
+pub(super) struct Ends {
+    /// The network may end a connection.
+    may_be_cut: bool,
+}
+
+impl Ends {
+    pub(super) fn new(setup: &Setup) -> Ends {
+        Ends { may_be_cut: setup.faults.faults().any(|fault| fault.severity() >= Severity::Ending) }
+    }
+}
+
+/// The codes that say that a peer broke the protocol (PROTOCOL §9).
+const PROTOCOL_CODES: core::ops::RangeInclusive<u16> = 0x0101..=0x010B;
+
+impl<H> Checker<H> for Ends {
+    fn name(&self) -> &'static str {
+        "I32 who keeps the protocol is served, and who breaks it is told"
+    }
+
+    fn sees(&mut self, facts: &Facts, seen: &Seen<'_>) -> Result<(), Cow<'static, str>> {
+        match *seen {
+            Seen::Received(connection, Frame::Error { code, text, .. }) => {
+                let client = facts.connection(connection);
+                let is_fair = match *code {
+                    ErrorCode::HANDSHAKE_TIMEOUT => {
+                        !client.is_greeted && facts.now().since(client.since) >= Duration::from_secs(10)
+                    }
+                    ErrorCode::SHUTTING_DOWN => !client.is_greeted,
+                    code => client.is_hostile && PROTOCOL_CODES.contains(&code.value()),
+                };
+                match is_fair {
+                    true => Ok(()),
+                    false => Err(format!("{connection} kept the protocol and was told {code}: {text}").into()),
+                }
+            }
+            Seen::Ended(connection, Ended::EndOfStream) => {
+                let client = facts.connection(connection);
+                match client.last_word.is_none() && !client.is_leaving {
+                    true => Err(format!("{connection} was closed without a last word").into()),
+                    false => Ok(()),
+                }
+            }
+            Seen::Ended(connection, Ended::Reset) => {
+                let client = facts.connection(connection);
+                match self.may_be_cut || client.is_leaving || client.last_word.is_some() || !client.is_greeted {
+                    true => Ok(()),
+                    false => Err(format!("{connection} was cut off").into()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn at_rest(&mut self, view: &View<'_, H>) -> Result<(), Cow<'static, str>> {
+        let facts = view.facts;
+        for (index, connection) in facts.connections.iter().enumerate() {
+            if connection.is_leaving && connection.is_listening && !connection.is_over {
+                let how = if connection.is_hostile { "broke the protocol" } else { "said its last word" };
+                return Err(format!("{} {how}, and the broker goes on", ConnectionNumber(index)).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// I26: whoever takes part is answered: the handshake, links and pings.
+#[derive(Debug, Default)]
+pub(super) struct Answers;
+
+impl<H> Checker<H> for Answers {
+    fn name(&self) -> &'static str {
+        "I26 whoever takes part is answered"
+    }
+
+    fn sees(&mut self, facts: &Facts, seen: &Seen<'_>) -> Result<(), Cow<'static, str>> {
+        if let Seen::Received(connection, Frame::Pong { token }) = *seen
+            && !facts.connection(connection).pings.contains(token)
+        {
+            return Err(format!("{connection} received a PONG {token} that answers nothing").into());
+        }
+        Ok(())
+    }
+
+    fn at_rest(&mut self, view: &View<'_, H>) -> Result<(), Cow<'static, str>> {
+        let facts = view.facts;
+        for (index, connection) in facts.connections.iter().enumerate() {
+            if connection.is_over || connection.is_leaving || !connection.is_listening {
+                continue;
+            }
+            let number = ConnectionNumber(index);
+            if !connection.is_greeted {
+                return Err(format!("{number} said HELLO and waits for a WELCOME").into());
+            }
+            if let Some(ping) = connection.pings.back() {
+                return Err(format!("{number} sent PING {ping} and waits for a PONG").into());
+            }
+            for link in connection.numbers.iter().flatten() {
+                match facts.link(*link).state {
+                    LinkState::Opening => return Err(format!("{number} waits for its {link} to be opened").into()),
+                    LinkState::Closing => return Err(format!("{number} waits for its {link} to be closed").into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
