@@ -104,7 +104,8 @@ impl Link {
             }
             Phase::BlackHole => self.opening.is_some(),
             Phase::Lost => true,
-            Phase::Dead { .. } => self.input.end != End::Returned,
+            // Until the caller was told, which forgets it.
+            Phase::Dead { .. } => true,
         }
     }
 
@@ -132,8 +133,8 @@ impl Link {
                 output.owed &= !due.writable;
                 due
             }
-            // Until it was told (T5).
-            Phase::Dead { .. } => Due { readable: input.end != End::Returned, writable: false },
+            // Until it was told (T5); who does not read, or has read the end, is told by a write (T13).
+            Phase::Dead { .. } => Due { readable: input.end != End::Returned, writable: true },
             Phase::BlackHole | Phase::Lost => Due { readable: false, writable: false },
         }
     }

@@ -251,10 +251,20 @@ impl<M: ConnectionManager> Faulty<M> {
             link.opening = Some((peer, dice.hold(Fault::LateOpen)));
             self.book.fire(Fault::LateOpen, Some(id));
             self.busy.insert(id);
+        } else if self.shares_slot(id) {
+            link.opening = Some((peer, 1));
+            self.busy.insert(id);
         } else {
             self.reports.push(Readiness::Opened(id, peer));
         }
         self.links.insert(id, link);
+    }
+
+    /// Whether the caller still has an earlier user of the slot: one that is over below, of which it was not told yet. The slot is
+    /// not free before.
+    fn shares_slot(&self, id: ConnectionId) -> bool {
+        let slot = ConnectionId::new(id.index() as u32, 0)..id;
+        self.links.range(slot).next().is_some()
     }
 
     fn report(&mut self, report: Readiness) {
@@ -270,10 +280,11 @@ impl<M: ConnectionManager> Faulty<M> {
     fn serve_links(&mut self) {
         self.urgent = false;
         for id in core::mem::take(&mut self.busy) {
+            let shares_slot = self.shares_slot(id);
             let Some(link) = self.links.get_mut(&id) else { continue };
             if let Some((peer, polls)) = link.opening.take() {
-                if polls > 1 {
-                    link.opening = Some((peer, polls - 1));
+                if polls > 1 || shares_slot {
+                    link.opening = Some((peer, polls.saturating_sub(1).max(1)));
                     self.busy.insert(id);
                     continue;
                 }

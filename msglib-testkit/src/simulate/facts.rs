@@ -54,6 +54,8 @@ pub struct Facts {
     pub(super) is_healed: bool,
     /// The broker says goodbye to all, of its own accord.
     pub(super) is_ending: bool,
+    /// The network may end a connection, and the broker then says goodbye to a client that it has not read to the end.
+    pub(super) may_be_cut: bool,
 }
 
 /// One connection, from its client's end.
@@ -249,9 +251,10 @@ impl Facts {
         self.is_healed
     }
 
-    /// Whether the broker ends, so that it says goodbye to all of its own accord.
-    pub fn is_ending(&self) -> bool {
-        self.is_ending
+    /// Whether a `GOODBYE` need not be the answer to the client's own: the broker ends, or the network may have ended what the
+    /// client sent.
+    pub fn is_goodbye_unasked(&self) -> bool {
+        self.is_ending || self.may_be_cut
     }
 
     /// A connection.
@@ -502,7 +505,7 @@ impl Facts {
                 let facts = &mut self.connections[connection.0];
                 facts.last_word = Some(code);
                 // The broker has read all up to the client's own GOODBYE.
-                let has_read_all = !self.is_ending
+                let has_read_all = !(self.is_ending || self.may_be_cut)
                     && facts.said_goodbye
                     && matches!(frame, Frame::Goodbye { code: ErrorCode::NONE, .. });
                 self.leaves(connection);
@@ -515,7 +518,7 @@ impl Facts {
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         let link = &mut self.links[index.0];
         match *frame {
-            Frame::Opened { .. } => link.state = LinkState::Open,
+            Frame::Opened { .. } if link.state == LinkState::Opening => link.state = LinkState::Open,
             Frame::Credit { upto, .. } => link.credit = upto,
             Frame::Confirmed { upto, .. } => self.confirmed(index, upto),
             Frame::Refused { first, last, .. } => {

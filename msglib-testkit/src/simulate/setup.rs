@@ -76,6 +76,13 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// Whether the network may end a connection.
+    pub fn may_be_cut(&self) -> bool {
+        self.faults.faults().any(|fault| fault.severity() >= Severity::Ending)
+    }
+}
+
 /// The name of a queue: the id 1 and the text "1" are two different names (PROTOCOL §5.1).
 pub(super) fn queue_name(queue: usize) -> ChannelName<'static> {
     match queue {

@@ -47,7 +47,10 @@ pub struct Simulation<H> {
     adjust: Vec<Rc<dyn Fn(&mut Setup)>>,
     keep: Option<Vec<usize>>,
     is_calm: bool,
+    before: Option<BeforeEach>,
 }
+
+type BeforeEach = Rc<dyn Fn(usize, &Operation)>;
 
 /// Operations in a schedule unless something else is said.
 const OPERATIONS: usize = 5_000;
@@ -63,6 +66,7 @@ impl Simulation<ConnectionHandler> {
             adjust: Vec::new(),
             keep: None,
             is_calm: false,
+            before: None,
         };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
     }
@@ -76,9 +80,9 @@ impl<H: Handler + 'static> Simulation<H> {
     /// With another handler, which `make` makes: at the beginning, and after each restart that loses the old one. The checkers
     /// are those of the protocol and of work queues; what was added before is gone.
     pub fn handler<G: Handler + 'static>(self, make: impl Fn(&Setup) -> G + 'static) -> Simulation<G> {
-        let Simulation { seed, operations, parts, adjust, keep, is_calm, .. } = self;
+        let Simulation { seed, operations, parts, adjust, keep, is_calm, before, .. } = self;
         let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate };
-        let simulation = Simulation { seed, operations, parts, checkers: Vec::new(), adjust, keep, is_calm };
+        let simulation = Simulation { seed, operations, parts, checkers: Vec::new(), adjust, keep, is_calm, before };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
     }
 
@@ -140,6 +144,12 @@ impl<H: Handler + 'static> Simulation<H> {
         self
     }
 
+    /// Calls `before` before each operation, with its place in the schedule: to stop there, say, and look around with a debugger.
+    pub fn before_each(mut self, before: impl Fn(usize, &Operation) + 'static) -> Simulation<H> {
+        self.before = Some(Rc::new(before));
+        self
+    }
+
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.seed
@@ -189,6 +199,9 @@ impl<H: Handler + 'static> Simulation<H> {
         for index in kept {
             world.hash.word(index as u64);
             world.note(|| What::Operation { index, words: schedule[index].to_string() });
+            if let Some(before) = &self.before {
+                before(index, &schedule[index]);
+            }
             match world.play(schedule[index]) {
                 Ok(meant_something) => done += u64::from(meant_something),
                 Err(violation) => {

@@ -23,6 +23,9 @@ const ENDPOINT: &str = "broker";
 /// Rounds in which something still moved before it is said that there is no rest.
 const MOST_ROUNDS: usize = 200_000;
 
+/// Rounds in which nothing moved before it is said that there is rest: what a fault held back comes some polls late.
+const STILL: usize = 4;
+
 /// Puts something around the transport: a decorator that the user wrote, say.
 pub(super) type Decorate = Rc<dyn Fn(Box<dyn ConnectionManager>) -> Box<dyn ConnectionManager>>;
 
@@ -95,6 +98,7 @@ impl<'p, H: Handler + 'static> World<'p, H> {
             buf: vec![0; 16 * 1024],
             payload: Vec::new(),
         };
+        world.facts.may_be_cut = world.setup.may_be_cut();
         world.start_broker();
         world
     }
@@ -395,6 +399,7 @@ impl<H: Handler + 'static> World<'_, H> {
         let guest = Guest { room: Rc::clone(&self.room) };
         let dialect = Native::new(self.setup.limits);
         self.counters_before = Counters::default();
+        self.facts.now = manager.now();
         self.broker = Some(Broker::with_config(guest, manager, dialect, self.setup.broker.clone()));
     }
 }
@@ -414,8 +419,10 @@ impl<H: Handler + 'static> World<'_, H> {
 
     /// Until nothing moves any more.
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
+        let mut still = 0;
         for _ in 0..MOST_ROUNDS {
-            if !self.tick()? {
+            still = if self.tick()? { 0 } else { still + 1 };
+            if still == STILL {
                 return self.is_everything_said();
             }
         }

@@ -132,8 +132,8 @@ impl<H> Checker<H> for Bytes {
 /// I25: a step does no more than its budgets allow.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    /// Deliveries of all queues, before the step.
-    delivered: u64,
+    /// Deliveries of all queues before the step; `None` behind steps that nobody looked at.
+    delivered: Option<u64>,
 }
 
 impl<H> Checker<H> for Budgets {
@@ -142,8 +142,8 @@ impl<H> Checker<H> for Budgets {
     }
 
     fn sees(&mut self, _: &Facts, seen: &Seen<'_>) -> Verdict {
-        if let Seen::Restarted { fresh: true } = seen {
-            self.delivered = 0;
+        if let Seen::Restarted { .. } = seen {
+            self.delivered = None;
         }
         Ok(())
     }
@@ -154,11 +154,11 @@ impl<H> Checker<H> for Budgets {
             let ledger = account.ledger;
             ledger.in_flight + ledger.acked + ledger.refused + ledger.given_back
         });
-        let delivered = delivered.sum();
-        let before = core::mem::replace(&mut self.delivered, delivered);
+        let delivered: u64 = delivered.sum();
         let most = view.setup.stock.deliveries_per_step as u64;
-        if delivered.saturating_sub(before) > most {
-            return Err(format!("{} deliveries in one step, and {most} is the most", delivered - before).into());
+        let in_step = self.delivered.replace(delivered).map_or(0, |before| delivered.saturating_sub(before));
+        if in_step > most {
+            return Err(format!("{in_step} deliveries in one step, and {most} is the most").into());
         }
         let (core, reads) = (&view.setup.broker.core, view.setup.broker.reads_per_turn as u64);
         let connections = view.counters.connected - view.counters_before.disconnected;
@@ -182,7 +182,7 @@ impl<H> Checker<H> for NothingLost {
 
     fn drained(&mut self, view: &View<'_, H>) -> Verdict {
         let lost = view.facts.open_messages().find(|(_, message)| {
-            message.outcome == Outcome::Accepted && !matches!(message.place, Place::Settled(_) | Place::Perhaps(_))
+            message.outcome == Outcome::Accepted && matches!(message.place, Place::Waiting | Place::InFlight(..))
         });
         let Some((number, message)) = lost else { return Ok(()) };
         let words = format!(

@@ -27,8 +27,8 @@ impl<H> Checker<H> for Lifecycle {
         let told = match seen {
             Seen::Told(told) => *told,
             Seen::Restarted { .. } => {
-                self.connected.clear();
-                self.over.clear();
+                // Another broker has a clock of its own.
+                *self = Lifecycle::default();
                 return Ok(());
             }
             _ => return Ok(()),

@@ -60,7 +60,7 @@ impl<H> Checker<H> for OneOutcome {
         let Seen::Received(connection, frame) = seen else { return Ok(()) };
         if let Frame::Goodbye { code: ErrorCode::NONE, .. } = frame
             && facts.connection(*connection).said_goodbye
-            && !facts.is_ending()
+            && !facts.is_goodbye_unasked()
         {
             let owed = facts
                 .links()

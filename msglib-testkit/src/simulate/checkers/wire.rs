@@ -1,6 +1,5 @@
 //! What passes on each connection: the encoding, the table of frames and states, the ends.
 
-use crate::faults::Severity;
 use crate::simulate::checker::{Checker, Ended, Seen, View};
 use crate::simulate::facts::{ConnectionNumber, Facts};
 use crate::simulate::setup::Setup;
@@ -60,7 +59,7 @@ pub(super) struct Ends {
 
 impl Ends {
     pub(super) fn new(setup: &Setup) -> Ends {
-        Ends { may_be_cut: setup.faults.faults().any(|fault| fault.severity() >= Severity::Ending) }
+        Ends { may_be_cut: setup.may_be_cut() }
     }
 }
 
