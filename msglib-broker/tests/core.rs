@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Bench, bytes_of, hello, open, publish};
-use msglib_broker::{Context, CoreConfig, End, ErrorCode, Event, Handler, Reject, SendError, TimerId, handler_fn};
+use msglib_broker::{
+    Context, CoreConfig, End, ErrorCode, Event, Frames, Handler, Native, Reject, SendError, TimerId, handler_fn,
+};
 use msglib_proto::transport::{Close, ConnectionId};
 use msglib_proto::{Frame, Payload};
 use std::time::Duration;
@@ -445,4 +447,37 @@ fn an_idle_connection_gives_its_buffer_back() {
     bench.step();
     bench.step();
     assert_eq!(bench.core.outbound_capacity(id), Some(0));
+}
+
+/// What it is told, with each call of `frames`, whether there are any in it or not.
+#[derive(Default)]
+struct Calls(Vec<&'static str>);
+
+impl Handler for Calls {
+    fn handle(&mut self, _: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        match event {
+            Event::Connected { .. } => self.0.push("connected"),
+            Event::Disconnected { .. } => self.0.push("disconnected"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
+        self.0.push("frames");
+        frames.for_each(cx, |_, _| Ok(()));
+    }
+}
+
+#[test]
+fn frames_that_were_held_for_a_later_turn_are_not_called_for_when_their_connection_is_over() {
+    let mut bench = Bench::with_config(Calls::default(), CoreConfig::default().with_frames_per_turn(1));
+    let id = bench.greeted();
+    // More than a turn takes; then the end, with last words that are not written yet.
+    bench.core.handle_input(bench.now, id, &bytes_of(&[ping(1), ping(2), ping(3)]));
+    bench.core.close_all();
+    bench.core.end_of_step(bench.now);
+    assert!(bench.core.pending(id).is_some());
+    bench.step();
+    assert_eq!(bench.core.handler().0, ["connected", "frames", "frames", "disconnected"]);
 }

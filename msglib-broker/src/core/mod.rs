@@ -342,7 +342,8 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     fn handle_backlog(&mut self) {
         for _ in 0..self.state.backlog.len() {
             let Some(id) = self.state.backlog.pop_front() else { return };
-            let Some(connection) = self.state.get_mut(id) else { continue };
+            // Of one that has ended since, the handler must not hear any more, not even that there are no frames.
+            let Some(connection) = self.state.get_mut(id).filter(|connection| connection.is_live()) else { continue };
             let held = core::mem::take(&mut connection.held);
             self.process(id, &held);
         }
