@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Bytes that any frame but a publish takes at most.
 const SMALL_FRAME: usize = 64;
 
+/// A header of a type that there is not.
+const UNKNOWN_TYPE: [u8; 12] = [0, 0, 0, 12, 0, 0x77, 0, 0, 0, 0, 0, 0];
+
 impl<H: Handler + 'static> World<'_, H> {
     /// Carries out an operation; false if it meant nothing as things were.
     pub(super) fn play(&mut self, operation: Operation) -> Result<bool, Violation> {
@@ -296,6 +299,8 @@ impl<H: Handler + 'static> World<'_, H> {
                 let index = self.facts.find_link(connection, link);
                 let number = index.map_or(2, |index| self.facts.link(index).published + 2);
                 open.say(&Frame::Publish { link, number, confirm: false, payload: Payload::from("never") });
+                // On a link that the broker has ended meanwhile it is ignored.
+                open.say_bytes(&UNKNOWN_TYPE);
             }
             Violence::WrongLink => {
                 open.say(&Frame::Publish { link: 4_000, number: 1, confirm: true, payload: Payload::from("never") });
@@ -303,9 +308,10 @@ impl<H: Handler + 'static> World<'_, H> {
             Violence::CreditBack => {
                 let Some(link) = consumer else { return Ok(false) };
                 open.say(&Frame::Credit { link, upto: 0 });
+                open.say_bytes(&UNKNOWN_TYPE);
             }
             Violence::BrokersFrame => open.say(&Frame::Opened { link: 1 }),
-            Violence::UnknownType => open.say_bytes(&[0, 0, 0, 12, 0, 0x77, 0, 0, 0, 0, 0, 0]),
+            Violence::UnknownType => open.say_bytes(&UNKNOWN_TYPE),
             Violence::ShortLength => open.say_bytes(&[0, 0, 0, 3, 0, 5, 0, 0, 0, 0, 0, 0]),
             Violence::TooLarge => {
                 let mut header = [0, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 1];
