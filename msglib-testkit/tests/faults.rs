@@ -305,13 +305,11 @@ fn accepted(plan: FaultPlan) -> (u64, Tally, Result<(), Error>) {
     let client = Connection::builder().non_blocking(true).build(transport.connect("broker").unwrap()).unwrap();
     let mut outcome = Ok(());
     for message in ["first", "second"] {
-        outcome = match publish_to_q_confirmed(&client, "q", message) {
-            Ok(confirmation) => (0..20).fold(Err(Error::Closed), |last: Result<(), Error>, _| {
-                broker.process_connections().unwrap();
-                if last.is_ok() { last } else { confirmation.wait().map(drop) }
-            }),
-            Err(error) => Err(error),
-        };
+        let confirmation = publish_to_q_confirmed(&client, "q", message);
+        for _ in 0..20 {
+            broker.process_connections().unwrap();
+        }
+        outcome = confirmation.and_then(|confirmation| confirmation.wait().map(drop));
     }
     let ledger = broker.handler().queue("q").map(|queue| queue.ledger);
     assert!(ledger.is_none_or(|ledger| ledger.is_balanced()));
