@@ -270,7 +270,7 @@ fn one_seed_one_behaviour() {
             }
             Ok(())
         });
-        let mut core = msglib_broker::Core::new(handler, msglib_broker::Native::default(), CoreConfig::default(), seed);
+        let mut core = msglib_broker::Core::new(handler, Native::default(), CoreConfig::default(), seed);
         for index in 0..3 {
             let peer = msglib_broker::Peer::new(msglib_proto::transport::Address::Memory(0));
             core.handle_open(msglib_proto::Instant::ZERO, ConnectionId::new(index, 0), peer);

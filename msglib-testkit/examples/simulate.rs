@@ -7,10 +7,17 @@
 //! Prints its progress, the story of each failure (at most three, each shrunk), and one last line: seeds, operations, faults that
 //! fired, violations, and a hash of all that happened. Exits with 1 if there was a violation. Options: `--seeds N` (2000),
 //! `--first-seed N` (1), `--operations N` for each seed (5000), `--threads N` (all cores), `--out DIR` for the stories' files.
+//! `--planted` looks for planted bugs instead, each with up to 1,000 seeds; `--canary` has a checker that must fail.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../tests/planted/mod.rs"]
+mod planted;
+
+use msglib_broker::{ConnectionHandler, Frame};
 use msglib_testkit::faults::Tally;
-use msglib_testkit::simulate::{Report, Simulation};
+use msglib_testkit::simulate::{Checker, Facts, Report, Seen, Simulation};
+use std::borrow::Cow;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -23,6 +30,14 @@ struct Options {
     operations: usize,
     threads: usize,
     out: Option<std::path::PathBuf>,
+    mode: Mode,
+}
+
+#[derive(PartialEq)]
+enum Mode {
+    Stock,
+    Planted,
+    Canary,
 }
 
 /// Sums over all seeds.
@@ -65,6 +80,9 @@ const STORIES: usize = 3;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = options()?;
+    if options.mode == Mode::Planted {
+        return Ok(search_planted(&options));
+    }
     let started = Instant::now();
     let next = AtomicU64::new(options.first_seed);
     let sum = Mutex::new(Sum::default());
@@ -98,6 +116,54 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if sum.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn simulation(options: &Options, seed: u64) -> Simulation<ConnectionHandler> {
+    let simulation = Simulation::new(seed).operations(options.operations);
+    if options.mode == Mode::Canary { simulation.check(Canary) } else { simulation }
+}
+
+/// Dies of the first message that comes again: if this does not fail, the simulation looks at nothing.
+#[derive(Clone)]
+struct Canary;
+
+impl Checker<ConnectionHandler> for Canary {
+    fn name(&self) -> &'static str {
+        "the canary"
+    }
+    fn sees(&mut self, _: &Facts, seen: &Seen<'_>) -> Result<(), Cow<'static, str>> {
+        match seen {
+            Seen::Received(_, Frame::Delivery { count: 2.., .. }) => Err("a message came again".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Looks for a seed for each planted bug, 1,000 at most.
+fn search_planted(options: &Options) -> ExitCode {
+    let mut missed = 0;
+    for bug in planted::PLANTED {
+        let seeds = options.first_seed..options.first_seed + options.seeds.min(1_000);
+        let mut others = 0;
+        let found = seeds.clone().find(|seed| {
+            let report = bug.run(*seed);
+            let is_caught = bug.is_caught(&report);
+            others += u64::from(!is_caught && report.failure.is_some());
+            is_caught
+        });
+        match found {
+            Some(seed) => {
+                println!("{}: seed {seed}, by {:?}; {others} times by others before", bug.name, bug.caught_by)
+            }
+            None => {
+                missed += 1;
+                let other = seeds.into_iter().find_map(|seed| bug.run(seed).failure);
+                println!("{}: MISSED by {:?}; {others} times by others: {other:?}", bug.name, bug.caught_by);
+            }
+        }
+    }
+    println!("{} planted bugs, {missed} missed", planted::PLANTED.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// One seed after the other, until there are none.
 fn work(options: &Options, next: &AtomicU64, sum: &Mutex<Sum>, started: Instant) {
     loop {
@@ -105,7 +171,7 @@ fn work(options: &Options, next: &AtomicU64, sum: &Mutex<Sum>, started: Instant)
         if seed >= options.first_seed + options.seeds {
             return;
         }
-        let report = Simulation::new(seed).operations(options.operations).run();
+        let report = simulation(options, seed).run();
         if report.failure.is_some() {
             eprintln!("{report}");
         }
@@ -126,7 +192,7 @@ fn work(options: &Options, next: &AtomicU64, sum: &Mutex<Sum>, started: Instant)
 /// The story of a failure, as short as it gets.
 fn tell(options: &Options, report: &Report) -> Result<(), Box<dyn Error>> {
     let Some(failure) = &report.failure else { return Ok(()) };
-    let story = Simulation::new(report.seed).operations(options.operations).explain(failure);
+    let story = simulation(options, report.seed).explain(failure);
     println!("{story}");
     if let Some(dir) = &options.out {
         std::fs::create_dir_all(dir)?;
@@ -138,7 +204,7 @@ fn tell(options: &Options, report: &Report) -> Result<(), Box<dyn Error>> {
 fn options() -> Result<Options, Box<dyn Error>> {
     use lexopt::prelude::*;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { seeds: 2_000, first_seed: 1, operations: 5_000, threads, out: None };
+    let mut options = Options { seeds: 2_000, first_seed: 1, operations: 5_000, threads, out: None, mode: Mode::Stock };
     let mut parser = lexopt::Parser::from_env();
     while let Some(option) = parser.next()? {
         match option {
@@ -146,6 +212,8 @@ fn options() -> Result<Options, Box<dyn Error>> {
             Long("first-seed") => options.first_seed = parser.value()?.parse()?,
             Long("operations") => options.operations = parser.value()?.parse()?,
             Long("threads") => options.threads = parser.value()?.parse()?,
+            Long("planted") => options.mode = Mode::Planted,
+            Long("canary") => options.mode = Mode::Canary,
             Long("out") => options.out = Some(parser.value()?.into()),
             other => return Err(other.unexpected().into()),
         }

@@ -73,6 +73,8 @@ pub struct ConnectionFacts {
     pub is_listening: bool,
     /// The client has said its last frame, or closed its sending side, or broken the protocol: it holds nothing any more.
     pub is_leaving: bool,
+    /// Since when that is so.
+    pub left_at: Option<Instant>,
     /// The client said `GOODBYE`, and the broker did not before.
     pub said_goodbye: bool,
     /// The client broke the protocol.
@@ -416,6 +418,7 @@ impl Facts {
             is_greeted: false,
             is_listening: true,
             is_leaving: false,
+            left_at: None,
             said_goodbye: false,
             is_hostile: false,
             last_word: None,
@@ -546,7 +549,10 @@ impl Facts {
 
     /// The client will say nothing more.
     pub(super) fn leaves(&mut self, connection: ConnectionNumber) {
-        self.connections[connection.0].is_leaving = true;
+        let now = self.now;
+        let facts = &mut self.connections[connection.0];
+        facts.is_leaving = true;
+        facts.left_at.get_or_insert(now);
         self.links_of(connection).into_iter().for_each(|link| self.gives_up(link));
     }
 

@@ -55,11 +55,13 @@ fn broker_state(facts: &Facts, connection: ConnectionNumber) -> ConnectionState 
 pub(super) struct Ends {
     /// The network may end a connection.
     may_be_cut: bool,
+    /// How long the last words to a connection have to get there.
+    close_timeout: Duration,
 }
 
 impl Ends {
     pub(super) fn new(setup: &Setup) -> Ends {
-        Ends { may_be_cut: setup.may_be_cut() }
+        Ends { may_be_cut: setup.may_be_cut(), close_timeout: setup.broker.core.close_timeout }
     }
 }
 
@@ -88,15 +90,16 @@ impl<H> Checker<H> for Ends {
                 }
             }
             Seen::Ended(connection, Ended::EndOfStream) => {
-                let client = facts.connection(connection);
-                match client.last_word.is_none() && !client.is_leaving {
+                match facts.connection(connection).last_word.is_none() && !self.may_be_cut {
                     true => Err(format!("{connection} was closed without a last word").into()),
                     false => Ok(()),
                 }
             }
             Seen::Ended(connection, Ended::Reset) => {
                 let client = facts.connection(connection);
-                match self.may_be_cut || client.is_leaving || client.last_word.is_some() || !client.is_greeted {
+                // Who leaves may be cut off when it has not taken its last words in time.
+                let had_time = client.left_at.is_some_and(|at| facts.now().since(at) >= self.close_timeout);
+                match self.may_be_cut || had_time || !client.is_greeted {
                     true => Ok(()),
                     false => Err(format!("{connection} was cut off").into()),
                 }

@@ -1,0 +1,158 @@
+//! Planted bugs, which the simulation must find: in a wrapper of the stock handler, in what a broker says, and in its transport.
+//! None of them is in production code.
+//!
+//! The table says which checker each is for, and a seed with which it is found; `cargo run --release --example simulate -- --planted`
+//! looks for such seeds anew.
+
+pub mod handlers;
+pub mod output;
+pub mod transports;
+
+use handlers::Buggy;
+use msglib_testkit::faults::{Fault, FaultPlan};
+use msglib_testkit::simulate::{Report, Setup, Simulation};
+
+/// Operations of a run that looks for a planted bug.
+pub const OPERATIONS: usize = 1_000;
+
+/// A bug, and who must find it.
+pub struct Planted {
+    pub name: &'static str,
+    /// How the names of the checkers begin that are right about it.
+    pub caught_by: &'static [&'static str],
+    /// A seed with which it is found.
+    pub seed: u64,
+    run: Run,
+}
+
+enum Run {
+    Handler(handlers::Bug),
+    Output(output::Rewrite),
+    Transport(transports::Bug),
+    /// A fault that breaks the transport's contract.
+    Breach(Fault),
+}
+
+impl Planted {
+    /// A run of the seed with the bug.
+    pub fn run(&self, seed: u64) -> Report {
+        let simulation = Simulation::new(seed).operations(OPERATIONS);
+        match self.run {
+            Run::Handler(bug) => {
+                let simulation = simulation.handler(move |setup| Buggy::new(bug, setup));
+                simulation.books(|handler, name| handler.books(name)).run()
+            }
+            Run::Output(rewrite) => simulation
+                .adjust(with_room)
+                .transport(move |manager| Box::new(output::Output::new(manager, rewrite)))
+                .run(),
+            Run::Transport(bug) => simulation
+                .adjust(without_faults)
+                .transport(move |manager| Box::new(transports::Broken::new(manager, bug)))
+                .run(),
+            Run::Breach(fault) => {
+                simulation.adjust(move |setup| setup.faults = FaultPlan::new(seed).with(fault, 0.01)).run()
+            }
+        }
+    }
+
+    /// Whether the right checker has found it.
+    pub fn is_caught(&self, report: &Report) -> bool {
+        let violation = report.failure.as_ref().map(|failure| &failure.violation);
+        violation.is_some_and(|violation| self.caught_by.iter().any(|name| violation.checker.starts_with(name)))
+    }
+}
+
+fn without_faults(setup: &mut Setup) {
+    setup.faults = FaultPlan::new(0);
+}
+
+/// The pipes take all, so that what is said instead has room.
+fn with_room(setup: &mut Setup) {
+    without_faults(setup);
+    setup.pipe_capacity = 1 << 24;
+}
+
+macro_rules! planted {
+    ($($kind:ident $bug:path, $($caught_by:literal)|+, $seed:literal;)+) => {
+        /// All of them.
+        pub const PLANTED: &[Planted] = &[
+            $(Planted {
+                name: stringify!($bug),
+                caught_by: &[$($caught_by),+],
+                seed: $seed,
+                run: Run::$kind($bug),
+            },)+
+        ];
+    };
+}
+
+planted! {
+    Handler handlers::Bug::ForgetsWhoLeft, "I1 ", 1;
+    Handler handlers::Bug::ForgetsWhoClosed, "I1 ", 2;
+    Handler handlers::Bug::ForgetsRoom, "I12 ", 1;
+    Handler handlers::Bug::ForgetsToStartOver, "I1 ", 5;
+    Handler handlers::Bug::ForgetsAcks, "I1 ", 2;
+    Handler handlers::Bug::ForgetsCredit, "I12 ", 1;
+    Handler handlers::Bug::AcksEverything, "I8 ", 2;
+    Handler handlers::Bug::AcksOneMore, "I8 ", 5;
+    Handler handlers::Bug::AcksWhatIsRefused, "I8 ", 2;
+    Handler handlers::Bug::HasAgainWhatIsRefused, "I7 " | "I1 ", 1;
+    Handler handlers::Bug::DropsWhatComesAgain, "I8 ", 2;
+    Handler handlers::Bug::TakesTwice, "I5 " | "I9 " | "I1 ", 8;
+    Handler handlers::Bug::TakesNothingAndConfirms, "I1 ", 1;
+    Handler handlers::Bug::DispatchesTwice, "I25 ", 2;
+    Handler handlers::Bug::SkipsSomeSteps, "I12 " | "I13 " | "I22 ", 12;
+    Handler handlers::Bug::PanicsOnce, "I37 ", 1;
+    Handler handlers::Bug::Chatters, "I24 ", 1;
+    Handler handlers::Bug::IgnoresItsLimits, "I23 ", 1;
+    Handler handlers::Bug::IgnoresTheWindow, "I13 ", 1;
+    Handler handlers::Bug::IgnoresTheSpan, "I11 ", 3;
+    Handler handlers::Bug::IgnoresItsBudget, "I25 ", 2;
+    Handler handlers::Bug::CountsNoBytes, "I23 ", 1;
+    Handler handlers::Bug::CountsAcksTwice, "I8 " | "I1 ", 1;
+    Output output::confirms_twice, "I22 ", 1;
+    Output output::confirms_too_much, "I22 ", 1;
+    Output output::confirms_too_little, "I22 ", 1;
+    Output output::loses_confirms, "I22 ", 1;
+    Output output::loses_refusals, "I22 " | "I1 ", 1;
+    Output output::refuses_too_much, "I22 " | "I1 ", 1;
+    Output output::refuses_what_it_took, "I4 ", 1;
+    Output output::allows_too_much, "I13 ", 1;
+    Output output::takes_credit_back, "I13 ", 1;
+    Output output::loses_credit, "I13 ", 3;
+    Output output::skips_tags, "I11 ", 1;
+    Output output::loses_deliveries, "I11 ", 5;
+    Output output::delivers_twice, "I6 ", 1;
+    Output output::counts_nothing, "I5 ", 1;
+    Output output::counts_double, "I5 ", 1;
+    Output output::changes_a_bit, "I3 ", 1;
+    Output output::cuts_payloads, "I3 ", 1;
+    Output output::opens_twice, "I33 ", 1;
+    Output output::opens_nothing, "I33 " | "I26 ", 1;
+    Output output::closes_nothing, "I26 ", 1;
+    Output output::welcomes_twice, "I33 ", 1;
+    Output output::says_nothing_to_pings, "I26 ", 1;
+    Output output::answers_other_pings, "I26 ", 1;
+    Output output::talks_on, "I33 ", 1;
+    Output output::blames_the_innocent, "I32 ", 1;
+    Output output::makes_noise, "I33 ", 1;
+    Transport transports::Bug::LosesRoom, "I26 " | "I12 " | "I1 ", 1;
+    Transport transports::Bug::LosesNews, "I26 " | "liveness", 1;
+    Transport transports::Bug::LosesEnds, "I32 " | "I27 ", 1;
+    Transport transports::Bug::ReadsTwice, "I32 ", 1;
+    Transport transports::Bug::WritesLess, "I33 ", 1;
+    Transport transports::Bug::CutsOff, "I32 ", 1;
+    Transport transports::Bug::OpensTwice, "I37 ", 1;
+    Breach Fault::ClockBack, "I28 ", 1;
+    Breach Fault::CorruptRead, "I32 " | "I3 ", 1;
+    Breach Fault::CorruptWrite, "I33 " | "I3 ", 3;
+    Transport transports::Bug::LosesLastWords, "I32 ", 1;
+}
+
+/// The same three frames around nothing wrong: what is caught then is not the bug.
+pub const HARMLESS: &[Planted] = &[
+    Planted { name: "a wrapper without a bug", caught_by: &[], seed: 1, run: Run::Handler(handlers::Bug::None) },
+    Planted { name: "frames that pass unchanged", caught_by: &[], seed: 1, run: Run::Output(output::nothing) },
+    Planted { name: "a transport without a bug", caught_by: &[], seed: 1, run: Run::Transport(transports::Bug::None) },
+];
