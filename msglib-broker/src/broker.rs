@@ -113,7 +113,9 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
             self.reading.push(id);
         }
         let has_more = self.wait() == Some(Duration::ZERO);
-        Ok(Step { reports, has_more, changed: before != *self.core.counters() })
+        // That a handler was told again that there is no room is no news.
+        let after = Counters { full: before.full, ..*self.core.counters() };
+        Ok(Step { reports, has_more, changed: before != after })
     }
 
     /// Steps until `done` says so, or until [`Stop::stop`] is called. `done` is asked before each step.

@@ -1,9 +1,13 @@
 //! How a broker drives its connections: woken, stopped, and within its budgets.
 
-use msglib_broker::{Broker, BrokerConfig, ConnectionHandler, CoreConfig, Native};
+use msglib_broker::{
+    Broker, BrokerConfig, ConnectionHandler, ConnectionId, Context, CoreConfig, Event, Frame, Handler, Native, Payload,
+    Reject,
+};
 use msglib_client::{Connection, publish_to_q, subscribe_with_prefetch};
 use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, Transport};
+use msglib_testkit::{Harness, HarnessConfig};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -217,4 +221,33 @@ fn a_shutdown_lasts_no_longer_than_it_may_and_counts_who_was_cut_off() {
     assert_eq!(end.aborted, 1);
     sender.join().unwrap();
     drop(subscription);
+}
+
+/// Has something to say to the last one who connected, in every step.
+#[derive(Default)]
+struct Talker(Option<ConnectionId>);
+
+impl Handler for Talker {
+    fn handle(&mut self, _: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        if let Event::Frame { from, .. } = event {
+            self.0 = Some(from);
+        }
+        Ok(())
+    }
+
+    fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        let body = Payload::from("are you there?");
+        while self.0.is_some_and(|id| cx.send(id, Frame::User { kind: 0x8000, flags: 0, link: 0, body }).is_ok()) {}
+    }
+}
+
+/// As long as it moved something, a step was no idle one; that a handler asks again for room that is not there moves nothing.
+#[test]
+fn a_handler_that_tries_again_in_each_step_does_not_keep_a_broker_from_rest() {
+    let config = HarnessConfig::default().with_pipe_capacity(100);
+    let mut harness = Harness::with_config(Talker::default(), config);
+    let silent = harness.connect();
+    harness.settle();
+    assert!(harness.broker().counters().full > 0, "there was no room");
+    drop(silent);
 }
