@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use bytes::Bytes;
-use msglib_broker::{ConnectionId, Context, Event, Frame, Handler, LinkNumber, Reject};
+use msglib_broker::{ConnectionId, Context, Event, Frame, Handler, LinkNumber, Reject, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One queue for all, whatever name a client opens.
@@ -15,12 +15,17 @@ pub struct FewestUnacked {
 }
 
 impl FewestUnacked {
-    fn give_back(&mut self, gone: impl Fn(ConnectionId, LinkNumber) -> bool) {
-        for (_, held) in self.held.iter_mut().filter(|((id, link), _)| gone(*id, *link)) {
-            for (_, (count, message)) in std::mem::take(held).into_iter().rev() {
+    fn give_back(&mut self, comes_back: impl Fn(ConnectionId, LinkNumber, u64) -> bool) {
+        for ((id, link), held) in &mut self.held {
+            let tags: Vec<u64> = held.keys().copied().filter(|tag| comes_back(*id, *link, *tag)).collect();
+            for (count, message) in tags.into_iter().rev().filter_map(|tag| held.remove(&tag)) {
                 self.waiting.push_front((count + 1, message));
             }
         }
+    }
+
+    fn forget(&mut self, gone: impl Fn(ConnectionId, LinkNumber) -> bool) {
+        self.give_back(|id, link, _| gone(id, link));
         self.held.retain(|(id, link), _| !gone(*id, *link));
     }
 }
@@ -40,23 +45,40 @@ impl Handler for FewestUnacked {
                 self.waiting.push_back((1, payload.share()));
                 let _ = cx.send(from, Frame::Confirmed { link, upto: number });
             }
-            Event::Frame { from, frame: Frame::Ack { link, first, last } } => {
+            Event::Frame { from, frame: Frame::Refuse { link, first, last, verdict: Verdict::Again } } => {
+                self.give_back(|id, l, tag| (id, l) == (from, link) && (first..=last).contains(&tag));
+            }
+            Event::Frame {
+                from,
+                frame: Frame::Ack { link, first, last } | Frame::Refuse { link, first, last, .. },
+            } => {
                 if let Some(held) = self.held.get_mut(&(from, link)) {
                     held.retain(|tag, _| !(first..=last).contains(tag));
                 }
             }
-            Event::Frame { from, frame: Frame::Close { link } } => self.give_back(|id, l| (id, l) == (from, link)),
-            Event::Disconnected { id, .. } => self.give_back(|gone, _| gone == id),
+            Event::Frame { from, frame: Frame::Close { link } } => self.forget(|id, l| (id, l) == (from, link)),
+            Event::Disconnected { id, .. } => self.forget(|gone, _| gone == id),
             _ => {}
         }
         Ok(())
     }
 
+    /// The clients of an earlier broker are gone.
+    fn started(&mut self, _: &mut Context<'_>) {
+        self.forget(|_, _| true);
+    }
+
     fn end_of_step(&mut self, cx: &mut Context<'_>) {
         while let Some((count, message)) = self.waiting.front() {
-            let willing = self.held.iter_mut().filter(|((id, link), _)| cx.credit(*id, *link) > 0);
-            let Some((&(id, link), held)) = willing.min_by_key(|(_, held)| held.len()) else { return };
-            let Ok(tag) = cx.deliver(id, link, *count, message) else { return };
+            let mut willing: Vec<_> =
+                self.held.iter_mut().filter(|((id, link), _)| cx.credit(*id, *link) > 0).collect();
+            willing.sort_by_key(|(_, held)| held.len());
+            // Who has no room now is asked again in the next step.
+            let taken = willing.into_iter().find_map(|(&(id, link), held)| {
+                let tag = cx.deliver(id, link, *count, message).ok()?;
+                Some((tag, held))
+            });
+            let Some((tag, held)) = taken else { return };
             held.extend(self.waiting.pop_front().map(|delivered| (tag, delivered)));
         }
     }

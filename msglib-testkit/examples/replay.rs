@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     use lexopt::prelude::*;
-    let (mut seed, mut operations, mut keep, mut is_calm, mut steps, mut wire) = (1, 5_000, None, false, false, false);
+    let (mut seed, mut operations, mut keep, mut is_calm, mut steps, mut wire) = (1, 7_500, None, false, false, false);
     let mut parser = lexopt::Parser::from_env();
     while let Some(option) = parser.next()? {
         match option {

@@ -6,7 +6,7 @@
 //!
 //! Prints its progress, the story of each failure (at most three, each shrunk), and one last line: seeds, operations, faults that
 //! fired, violations, and a hash of all that happened. Exits with 1 if there was a violation. Options: `--seeds N` (2000),
-//! `--first-seed N` (1), `--operations N` for each seed (5000), `--threads N` (all cores), `--out DIR` for the stories' files.
+//! `--first-seed N` (1), `--operations N` for each seed (7500), `--threads N` (all cores), `--out DIR` for the stories' files.
 //! `--planted` looks for planted bugs instead, each with up to 1,000 seeds; `--canary` has a checker that must fail.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
@@ -204,7 +204,7 @@ fn tell(options: &Options, report: &Report) -> Result<(), Box<dyn Error>> {
 fn options() -> Result<Options, Box<dyn Error>> {
     use lexopt::prelude::*;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options = Options { seeds: 2_000, first_seed: 1, operations: 5_000, threads, out: None, mode: Mode::Stock };
+    let mut options = Options { seeds: 2_000, first_seed: 1, operations: 7_500, threads, out: None, mode: Mode::Stock };
     let mut parser = lexopt::Parser::from_env();
     while let Some(option) = parser.next()? {
         match option {

@@ -310,6 +310,11 @@ impl Facts {
         !link.gave_up && !connection.is_over && connection.is_listening
     }
 
+    /// Whether nobody is stalled or has vanished, so that at rest all that was sent was read.
+    pub fn is_everybody_there(&self) -> bool {
+        self.connections.iter().all(|connection| connection.is_over || connection.is_listening)
+    }
+
     /// How many messages of a queue are where.
     pub fn tally(&self, queue: usize) -> QueueTally {
         let mut tally = self.queues[queue].over;

@@ -53,10 +53,10 @@ pub struct Simulation<H> {
 type BeforeEach = Rc<dyn Fn(usize, &Operation)>;
 
 /// Operations in a schedule unless something else is said.
-const OPERATIONS: usize = 5_000;
+const OPERATIONS: usize = 7_500;
 
 impl Simulation<ConnectionHandler> {
-    /// The run of `seed` with the stock handler, 5,000 operations, and every checker.
+    /// The run of `seed` with the stock handler, 7,500 operations, and every checker.
     pub fn new(seed: u64) -> Simulation<ConnectionHandler> {
         let simulation = Simulation {
             seed,
@@ -120,7 +120,7 @@ impl<H: Handler + 'static> Simulation<H> {
         self
     }
 
-    /// With so many operations in the schedule. Default 5,000.
+    /// With so many operations in the schedule. Default 7,500.
     pub fn operations(mut self, operations: usize) -> Simulation<H> {
         self.operations = operations;
         self

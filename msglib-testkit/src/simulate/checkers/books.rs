@@ -35,7 +35,7 @@ impl<H> Checker<H> for Conservation {
     }
 
     fn at_rest(&mut self, view: &View<'_, H>) -> Verdict {
-        let is_exact = is_everybody_there(view.facts);
+        let is_exact = view.facts.is_everybody_there();
         accounts(view).try_for_each(|(queue, account)| compare(queue, account, &view.facts.tally(queue), is_exact))
     }
 }
@@ -62,10 +62,6 @@ fn compare(queue: usize, account: &Account, tally: &QueueTally, is_exact: bool) 
         within("in flight", ledger.in_flight, tally.in_flight, tally.in_flight)?;
     }
     Ok(())
-}
-
-fn is_everybody_there(facts: &Facts) -> bool {
-    facts.connections.iter().all(|connection| connection.is_over || connection.is_listening)
 }
 
 /// I8: nothing is settled but what a client has settled, whatever tags it names.

@@ -101,7 +101,7 @@ impl<H> Checker<H> for Counts {
     /// What nobody has seen must have been under way to somebody who went away.
     fn at_rest(&mut self, view: &View<'_, H>) -> Verdict {
         let facts = view.facts;
-        if facts.connections.iter().any(|connection| !connection.is_over && !connection.is_listening) {
+        if !facts.is_everybody_there() {
             return Ok(());
         }
         for (number, message) in facts.open_messages() {
@@ -287,6 +287,7 @@ impl<H> Checker<H> for NoLostWakeUp {
     fn at_rest(&mut self, view: &View<'_, H>) -> Verdict {
         let facts = view.facts;
         let most = view.setup.stock.queue.max_in_flight;
+        let all_read = facts.is_everybody_there();
         let mut waiting: Vec<Option<MessageNumber>> = vec![None; facts.queues().len()];
         for (number, message) in facts.open_messages() {
             if message.outcome == Outcome::Accepted && message.place == Place::Waiting {
@@ -296,8 +297,9 @@ impl<H> Checker<H> for NoLostWakeUp {
         for connection in (0..facts.connections.len()).map(ConnectionNumber) {
             for index in facts.connection(connection).numbers.iter().flatten() {
                 let link = facts.link(*index);
-                // A message that the books do not have is lost, which is another matter.
-                let is_there = view.accounts[link.queue].is_none_or(|account| account.ledger.ready > 0);
+                // A message that the books do not have is lost, which is another matter; without books it may be on its way to
+                // somebody who does not read.
+                let is_there = view.accounts[link.queue].map_or(all_read, |account| account.ledger.ready > 0);
                 let can = is_there
                     && facts.is_live(*index)
                     && link.consumes
