@@ -151,7 +151,7 @@ fn search_planted(options: &Options) -> ExitCode {
         });
         match found {
             Some(seed) => {
-                println!("{}: seed {seed}, by {:?}; {others} times by others before", bug.name, bug.caught_by)
+                println!("{}: seed {seed}, by {:?}; {others} times by others before", bug.name, bug.caught_by);
             }
             None => {
                 missed += 1;

@@ -114,7 +114,7 @@ fn stock(random: &mut Random, payload: usize) -> StockConfig {
 }
 
 fn faults(random: &mut Random) -> FaultPlan {
-    let seed = random.next();
+    let seed = random.number();
     match random.below(4) {
         0 => FaultPlan::new(seed),
         1 | 2 => FaultPlan::swarm(seed, Severity::Passing),

@@ -44,12 +44,13 @@ pub struct Simulation<H> {
     operations: usize,
     parts: Parts<H>,
     checkers: Vec<MakeChecker<H>>,
-    adjust: Vec<Rc<dyn Fn(&mut Setup)>>,
+    adjust: Vec<Adjust>,
     keep: Option<Vec<usize>>,
     is_calm: bool,
     before: Option<BeforeEach>,
 }
 
+type Adjust = Rc<dyn Fn(&mut Setup)>;
 type BeforeEach = Rc<dyn Fn(usize, &Operation)>;
 
 /// Operations in a schedule unless something else is said.

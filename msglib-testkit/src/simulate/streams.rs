@@ -22,8 +22,8 @@ impl Random {
         Random { state: seed }
     }
 
-    /// The next number.
-    pub fn next(&mut self) -> u64 {
+    /// The next number, any of 64 bits.
+    pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,7 +33,7 @@ impl Random {
 
     /// A number below `bound`; 0 for a bound of 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.number()) * bound as u128) >> 64) as usize
     }
 
     /// True in `of_a_thousand` cases of a thousand.
@@ -66,7 +66,7 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new(seed: u64) -> Streams {
         let mut root = Random::new(seed);
-        let mut stream = || Random::new(root.next());
+        let mut stream = || Random::new(root.number());
         Streams {
             setup: stream(),
             workload: stream(),

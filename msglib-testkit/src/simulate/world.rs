@@ -36,13 +36,15 @@ pub(super) struct Parts<H> {
     pub(super) decorate: Option<Decorate>,
 }
 
+type WorldBroker<H> = Broker<Guest<H>, Faulty<Box<dyn ConnectionManager>>>;
+
 pub(super) struct World<'p, H: Handler> {
     parts: &'p Parts<H>,
     pub(super) setup: Setup,
     transport: Transport,
     clock: Clock,
     /// There always is one, but while it is replaced.
-    broker: Option<Broker<Guest<H>, Faulty<Box<dyn ConnectionManager>>>>,
+    broker: Option<WorldBroker<H>>,
     room: Rc<RefCell<Room<H>>>,
     /// By client, and behind them those that drain the queues in the end.
     pub(super) clients: Vec<Option<Client>>,
@@ -75,7 +77,7 @@ impl<'p, H: Handler + 'static> World<'p, H> {
         checkers: Vec<Box<dyn Checker<H>>>,
         is_traced: bool,
     ) -> World<'p, H> {
-        let seed = u128::from(broker_seed.next()) << 64 | u128::from(broker_seed.next());
+        let seed = u128::from(broker_seed.number()) << 64 | u128::from(broker_seed.number());
         let transport = Transport::builder().pipe_capacity(setup.pipe_capacity).seed(seed).build();
         let room = Room::new((parts.make)(&setup));
         let mut world = World {

@@ -110,8 +110,8 @@ rewrites! {
     confirms_too_little: |nth, out| {
         Frame::Confirmed { link, upto } if upto > 1 => say(out, &Frame::Confirmed { link, upto: upto - 1 }),
     };
-    loses_confirms: |nth, out| { Frame::Confirmed { .. } if nth % 3 == 0 => {} };
-    loses_refusals: |nth, out| { Frame::Refused { .. } if nth % 3 == 0 => {} };
+    loses_confirms: |nth, out| { Frame::Confirmed { .. } if nth.is_multiple_of(3) => {} };
+    loses_refusals: |nth, out| { Frame::Refused { .. } if nth.is_multiple_of(3) => {} };
     refuses_too_much: |nth, out| {
         Frame::Refused { link, first, last, code, text } => {
             say(out, &Frame::Refused { link, first, last: last + 1, code, text });
@@ -129,15 +129,15 @@ rewrites! {
     takes_credit_back: |nth, out| {
         Frame::Credit { link, upto } => for less in 0..2 { say(out, &Frame::Credit { link, upto: upto - less }) },
     };
-    loses_credit: |nth, out| { Frame::Credit { .. } if nth % 3 == 0 => {} };
+    loses_credit: |nth, out| { Frame::Credit { .. } if nth.is_multiple_of(3) => {} };
     skips_tags: |nth, out| {
-        Frame::Delivery { link, tag, count, payload } if nth % 5 == 0 => {
+        Frame::Delivery { link, tag, count, payload } if nth.is_multiple_of(5) => {
             say(out, &Frame::Delivery { link, tag: tag + 1, count, payload });
         },
     };
-    loses_deliveries: |nth, out| { Frame::Delivery { .. } if nth % 5 == 0 => {} };
+    loses_deliveries: |nth, out| { Frame::Delivery { .. } if nth.is_multiple_of(5) => {} };
     delivers_twice: |nth, out| {
-        Frame::Delivery { link, tag, count, payload } if nth % 5 == 0 => {
+        Frame::Delivery { link, tag, count, payload } if nth.is_multiple_of(5) => {
             say(out, &Frame::Delivery { link, tag, count, payload });
             say(out, &Frame::Delivery { link, tag: tag + 1, count: count + 1, payload });
         },
