@@ -1,5 +1,7 @@
 //! The same script over memory and over sockets: the same history, frame by frame, for each client.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use msglib_broker::{Broker, BrokerConfig, ConnectionHandler, ConnectionManager, CoreConfig, Native, StockConfig};
 use msglib_client::{Event, Session, SessionConfig};
 use msglib_io_epoll::EpollSocketManager;
@@ -68,15 +70,14 @@ fn is_passing(kind: ErrorKind) -> bool {
 
 /// After each thing that a client does all of them ping, one after the other, and wait for their answers.
 fn settle<M: ConnectionManager>(broker: &mut Broker<ConnectionHandler, M>, clients: &mut [Client]) {
-    for at in 0..clients.len() {
-        clients[at].pings += 1;
-        let token = clients[at].pings;
-        clients[at].session.ping(token).unwrap();
+    for client in clients {
+        client.pings += 1;
+        client.session.ping(client.pings).unwrap();
         for step in 0.. {
-            clients[at].write();
+            client.write();
             broker.process_connections().unwrap();
-            clients[at].read();
-            if clients[at].is_answered() {
+            client.read();
+            if client.is_answered() {
                 break;
             }
             assert!(step < MOST_STEPS, "no answer to a ping");
