@@ -20,6 +20,7 @@ use std::borrow::Cow;
 /// use std::borrow::Cow;
 ///
 /// /// Nobody gets anything for the tenth time.
+/// #[derive(Clone)]
 /// struct NoTenthTime;
 ///
 /// impl Checker<ConnectionHandler> for NoTenthTime {
