@@ -3,6 +3,7 @@
 //! - [`Harness`]: your handler and its clients in memory, on one thread; a test decides who moves when.
 //! - [`Tap`]: records what passes through any handler.
 //! - [`Transcript`]: records what passes between a broker and its connections, frame by frame.
+//! - [`mod@diagram`]: what passed as a sequence diagram, as Mermaid text or SVG.
 //! - [`mod@faults`]: over any connection manager, from a seed or a script, counted.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
 //! - [`mod@simulate`]: many clients and a broker from one seed, with faults, checkers, and a short story of a failure.
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conformance;
+pub mod diagram;
 pub mod faults;
 mod harness;
 pub mod simulate;

@@ -1,7 +1,9 @@
 //! A tap around any handler: it writes down what passes, and changes nothing.
 
+use crate::diagram::Diagram;
 use core::fmt::Write;
-use msglib_broker::{Context, Dialect, Event, Frames, Handler, Reject};
+use msglib_broker::{ConnectionId, Context, Dialect, Event, Frames, Handler, Reject};
+use msglib_proto::Instant;
 
 /// Wraps a handler and records every event that goes to it, and every refusal that comes back, in readable lines.
 ///
@@ -21,17 +23,37 @@ use msglib_broker::{Context, Dialect, Event, Frames, Handler, Reject};
 pub struct Tap<H> {
     inner: H,
     lines: Vec<String>,
+    /// Of each line: when, about whom, and whether it came from them.
+    marks: Vec<(Instant, Option<ConnectionId>, bool)>,
 }
 
 impl<H> Tap<H> {
     /// A tap around `inner`.
     pub fn new(inner: H) -> Tap<H> {
-        Tap { inner, lines: Vec::new() }
+        Tap { inner, lines: Vec::new(), marks: Vec::new() }
     }
 
     /// What has passed so far; it grows without end, for it is meant for tests.
     pub fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// What has passed so far as a sequence diagram: frames are arrows to the handler, everything else is a note.
+    pub fn diagram(&self, title: &str) -> Diagram {
+        let mut diagram = Diagram::new(title);
+        let handler = diagram.participant("handler");
+        for (line, (at, whom, is_frame)) in self.lines.iter().zip(&self.marks) {
+            let client = whom.map(|id| diagram.participant(id.to_string()));
+            let name = whom.map_or(String::new(), |id| format!("{id} "));
+            let words = line.strip_prefix(&name).unwrap_or(line);
+            match client {
+                Some(client) if *is_frame => {
+                    diagram.sent(*at, client, handler, words.strip_prefix("sent ").unwrap_or(words));
+                }
+                _ => diagram.note(Some(*at), client, words),
+            }
+        }
+        diagram
     }
 
     /// The handler inside.
@@ -53,12 +75,20 @@ impl<H> Tap<H> {
 impl<D: Dialect, H: Handler<D>> Handler<D> for Tap<H> {
     fn handle(&mut self, cx: &mut Context<'_, D>, event: Event<'_, D>) -> Result<(), Reject> {
         let mut line = format!("{event:?}");
+        let mark = match &event {
+            Event::Frame { from, .. } => (cx.now(), Some(*from), true),
+            Event::Connected { id, .. } | Event::Drained { id } | Event::Disconnected { id, .. } => {
+                (cx.now(), Some(*id), false)
+            }
+            _ => (cx.now(), None, false),
+        };
         let result = self.inner.handle(cx, event);
         if let Err(reject) = &result {
             // Writing to a string does not fail.
             let _ = write!(line, " → refused: {reject}");
         }
         self.lines.push(line);
+        self.marks.push(mark);
         result
     }
 

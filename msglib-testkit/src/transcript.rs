@@ -1,5 +1,6 @@
 //! A decorator that writes down what passes between a broker and its connections, in readable lines.
 
+use crate::diagram::{Diagram, Participant};
 use crate::faults::Fault;
 use core::fmt;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness, Waker};
@@ -74,18 +75,59 @@ impl<M: ConnectionManager> Transcript<M> {
 impl TranscriptLog {
     /// The lines, the oldest first.
     pub fn lines(&self) -> Vec<String> {
-        self.lock().kept.iter().cloned().collect()
+        self.lock().kept.iter().map(Entry::to_string).collect()
     }
 
     /// Writes a line of the test's own between the others.
     pub fn note(&self, line: impl fmt::Display) {
-        self.lock().push(line.to_string());
+        self.lock().push(Entry { at: None, whom: None, what: What::Note, words: line.to_string() });
+    }
+
+    /// What it has kept as a sequence diagram: the broker in the middle, a participant for each connection. They are called as in
+    /// the lines (`c0`); [`rename`](Diagram::rename) gives them better names.
+    ///
+    /// ```
+    /// use msglib_broker::ConnectionHandler;
+    /// use msglib_client::publish_to_q;
+    /// use msglib_testkit::Harness;
+    ///
+    /// let mut harness = Harness::new(ConnectionHandler::new());
+    /// publish_to_q(&harness.connect(), "greetings", b"Hello, world!")?;
+    /// harness.settle();
+    /// let mut diagram = harness.transcript().diagram("hello");
+    /// diagram.rename("c0", "publisher");
+    /// assert!(diagram.mermaid().contains("participant p0 as publisher"));
+    /// # Ok::<(), msglib_client::Error>(())
+    /// ```
+    pub fn diagram(&self, title: &str) -> Diagram {
+        let lines = self.lock();
+        let mut diagram = Diagram::new(title);
+        let mut clients: Vec<ConnectionId> = Vec::new();
+        for id in lines.kept.iter().filter_map(|entry| entry.whom) {
+            if !clients.contains(&id) {
+                clients.push(id);
+            }
+        }
+        let (left, right) = clients.split_at(clients.len().div_ceil(2));
+        for id in left {
+            diagram.participant(id.to_string());
+        }
+        let broker = diagram.participant("broker");
+        for id in right {
+            diagram.participant(id.to_string());
+        }
+        if lines.left_out > 0 {
+            diagram.note(None, None, format!("… {} lines before", lines.left_out));
+        }
+        for entry in &lines.kept {
+            entry.draw(&mut diagram, broker);
+        }
+        diagram
     }
 
     /// A fault was fired.
     pub(crate) fn fault(&self, now: Instant, id: Option<ConnectionId>, fault: Fault) {
-        let whom = id.map_or(String::new(), |id| format!("{id}  "));
-        self.lock().push(format!("{now:>9.3?}  {whom}(fault: {fault})"));
+        self.lock().push(Entry { at: Some(now), whom: id, what: What::Fault, words: fault.to_string() });
     }
 
     /// A test that panicked while it held the lock still has its lines.
@@ -108,9 +150,70 @@ impl fmt::Display for TranscriptLog {
     }
 }
 
+/// What happened to one connection, or to none.
+#[derive(Debug)]
+struct Entry {
+    at: Option<Instant>,
+    whom: Option<ConnectionId>,
+    what: What,
+    words: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    ToBroker,
+    FromBroker,
+    /// What was on its way, and did not come whole.
+    FailedToBroker,
+    FailedFromBroker,
+    /// Opened or closed.
+    Change,
+    Fault,
+    Note,
+}
+
+/// As a line.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(f, "{at:>9.3?}  ")?;
+        }
+        match (self.what, self.whom) {
+            (What::ToBroker | What::FailedToBroker, Some(id)) => write!(f, "{id} → broker  {}", self.words),
+            (What::FromBroker | What::FailedFromBroker, Some(id)) => write!(f, "broker → {id}  {}", self.words),
+            (What::Fault, Some(id)) => write!(f, "{id}  (fault: {})", self.words),
+            (What::Fault, None) => write!(f, "(fault: {})", self.words),
+            (_, Some(id)) => write!(f, "{id} {}", self.words),
+            (_, None) => f.write_str(&self.words),
+        }
+    }
+}
+
+impl Entry {
+    fn draw(&self, diagram: &mut Diagram, broker: Participant) {
+        let whom = self.whom.map(|id| diagram.participant(id.to_string()));
+        let (at, words) = (self.at.unwrap_or_default(), short(&self.words));
+        match (self.what, whom) {
+            (What::ToBroker, Some(client)) => diagram.sent(at, client, broker, words),
+            (What::FromBroker, Some(client)) => diagram.sent(at, broker, client, words),
+            (What::FailedToBroker, Some(client)) => diagram.lost(at, client, broker, words),
+            (What::FailedFromBroker, Some(client)) => diagram.lost(at, broker, client, words),
+            (What::Fault, _) => diagram.fault(at, whom, words),
+            _ => diagram.note(self.at, whom, words),
+        }
+    }
+}
+
+/// `Hello { … }` for `Hello(Hello { … })`, to save room.
+fn short(words: &str) -> &str {
+    let Some((name, rest)) = words.split_once('(') else { return words };
+    let inner = rest.strip_suffix(')').filter(|inner| !name.is_empty() && inner.starts_with(name));
+    inner.unwrap_or(words)
+}
+
 #[derive(Debug)]
 struct Lines {
-    kept: VecDeque<String>,
+    kept: VecDeque<Entry>,
     limit: usize,
     left_out: u64,
     streams: BTreeMap<ConnectionId, [Stream; 2]>,
@@ -125,12 +228,12 @@ enum Stream {
 }
 
 impl Lines {
-    fn push(&mut self, line: String) {
+    fn push(&mut self, entry: Entry) {
         if self.kept.len() == self.limit {
             self.kept.pop_front();
             self.left_out += 1;
         }
-        self.kept.push_back(line);
+        self.kept.push_back(entry);
     }
 
     fn bytes(&mut self, now: Instant, id: ConnectionId, from_broker: bool, mut bytes: &[u8]) {
@@ -139,27 +242,32 @@ impl Lines {
             let any = Limits::default().with_max_payload(u32::MAX - 1024);
             [Stream::Frames(Decoder::new(&any)), Stream::Frames(Decoder::new(&any))]
         };
-        let way = if from_broker { format!("broker → {id}") } else { format!("{id} → broker") };
-        let mut lines = Vec::new();
+        let what = if from_broker { What::FromBroker } else { What::ToBroker };
+        let entry = |words| Entry { at: Some(now), whom: Some(id), what, words };
+        let mut entries = Vec::new();
         let stream = &mut self.streams.entry(id).or_insert_with(fresh)[usize::from(from_broker)];
         let Stream::Frames(decoder) = stream else {
-            return self.push(format!("{now:>9.3?}  {way}  {} bytes", bytes.len()));
+            return self.push(entry(format!("{} bytes", bytes.len())));
         };
         loop {
             match decoder.decode(&mut bytes) {
-                Ok(Some(frame)) => lines.push(format!("{now:>9.3?}  {way}  {frame:?}")),
+                Ok(Some(frame)) => entries.push(entry(format!("{frame:?}"))),
                 Ok(None) => break,
                 Err(error) => {
                     let shown = bytes[..bytes.len().min(32)].escape_ascii();
-                    lines.push(format!("{now:>9.3?}  {way}  not a frame ({error}): \"{shown}\""));
+                    entries.push(entry(format!("not a frame ({error}): \"{shown}\"")));
                     *stream = Stream::Raw;
                     break;
                 }
             }
         }
-        for line in lines {
-            self.push(line);
+        for entry in entries {
+            self.push(entry);
         }
+    }
+
+    fn change(&mut self, now: Instant, id: ConnectionId, what: What, words: String) {
+        self.push(Entry { at: Some(now), whom: Some(id), what, words });
     }
 }
 
@@ -174,7 +282,7 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         let now = self.inner.now();
         for readiness in &ready[before..] {
             if let Readiness::Opened(id, peer) = readiness {
-                self.log.lock().push(format!("{now:>9.3?}  {id} opened from {peer}"));
+                self.log.lock().change(now, *id, What::Change, format!("opened from {peer}"));
             }
         }
         Ok(())
@@ -185,10 +293,12 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         let now = self.inner.now();
         let mut lines = self.log.lock();
         match &result {
-            Ok(0) if !buf.is_empty() => lines.push(format!("{now:>9.3?}  {id} → broker  (end of stream)")),
+            Ok(0) if !buf.is_empty() => {
+                lines.change(now, id, What::ToBroker, "(end of stream)".to_owned());
+            }
             Ok(n) => lines.bytes(now, id, false, &buf[..*n]),
             Err(error) if is_passing(error) => {}
-            Err(error) => lines.push(format!("{now:>9.3?}  {id} → broker  (failed: {error})")),
+            Err(error) => lines.change(now, id, What::FailedToBroker, format!("(failed: {error})")),
         }
         result
     }
@@ -209,7 +319,7 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
                 }
             }
             Err(error) if is_passing(error) => {}
-            Err(error) => lines.push(format!("{now:>9.3?}  broker → {id}  (failed: {error})")),
+            Err(error) => lines.change(now, id, What::FailedFromBroker, format!("(failed: {error})")),
         }
         result
     }
@@ -222,7 +332,7 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         let now = self.inner.now();
         let mut lines = self.log.lock();
         if lines.streams.remove(&id).is_some() {
-            lines.push(format!("{now:>9.3?}  {id} {how_it_reads} by the broker"));
+            lines.change(now, id, What::Change, format!("{how_it_reads} by the broker"));
         }
         drop(lines);
         self.inner.close(id, how);
