@@ -16,9 +16,6 @@ const CHUNK: usize = 32 * 1024;
 /// Chunks without a message that each class keeps, so that a queue that fills and empties does not make them anew.
 const SPARE: usize = 8;
 
-/// No block; the end of a list of free ones.
-const NONE: u32 = u32::MAX;
-
 /// The payloads of the messages in any number of queues.
 ///
 /// A [`Queue`](super::Queue) keeps the order and the fate of its messages, and their bytes lie here; so every call that takes or
@@ -65,8 +62,9 @@ struct Chunk {
     /// As long as blocks were used for the first time, so that nothing is cleared beforehand.
     bytes: Vec<u8>,
     used: u32,
-    /// The first free block; each holds the number of the next in its first bytes.
-    free: u32,
+    /// The blocks that were used before and are free. Not a list through the blocks themselves, which a message that passed long ago has
+    /// left cold in the cache.
+    free: Vec<u16>,
     /// Where it is in the list of those with room.
     listed_at: u32,
 }
@@ -195,36 +193,36 @@ impl Class {
 
     #[inline]
     fn get(&self, at: u32, len: usize) -> &[u8] {
-        let (chunk, start) = self.find(at);
+        let (chunk, place) = self.find(at);
+        let start = place * self.block;
         &self.chunks[chunk].bytes[start..start + len]
     }
 
     #[inline]
     fn remove(&mut self, at: u32) {
-        let (index, start) = self.find(at);
+        let (index, place) = self.find(at);
         let chunk = &mut self.chunks[index];
         if chunk.used == 1 << self.shift {
             chunk.listed_at = self.with_room.len() as u32;
             self.with_room.push(index as u32);
         }
         chunk.used -= 1;
-        chunk.bytes[start..start + 4].copy_from_slice(&chunk.free.to_ne_bytes());
-        chunk.free = at & ((1 << self.shift) - 1);
+        chunk.free.push(place as u16);
         if chunk.used == 0 {
             self.emptied(index);
         }
     }
 
+    /// The chunk and the place in it.
     #[inline]
     fn find(&self, at: u32) -> (usize, usize) {
-        let place = at & ((1 << self.shift) - 1);
-        ((at >> self.shift) as usize, place as usize * self.block)
+        ((at >> self.shift) as usize, (at & ((1 << self.shift) - 1)) as usize)
     }
 
     #[cold]
     fn add_chunk(&mut self) -> u32 {
         let bytes = Vec::with_capacity(self.block << self.shift);
-        let chunk = Chunk { bytes, used: 0, free: NONE, listed_at: self.with_room.len() as u32 };
+        let chunk = Chunk { bytes, used: 0, free: Vec::new(), listed_at: self.with_room.len() as u32 };
         let index = self.vacant.pop().unwrap_or(self.chunks.len() as u32);
         match self.chunks.get_mut(index as usize) {
             Some(slot) => *slot = chunk,
@@ -257,20 +255,15 @@ impl Chunk {
     /// Fills the next free block; the caller knows that there is one.
     #[inline]
     fn take(&mut self, block: usize, payload: &[u8]) -> u32 {
-        if self.free == NONE {
-            let place = (self.bytes.len() / block) as u32;
+        let Some(place) = self.free.pop() else {
+            let place = self.bytes.len() / block;
             self.bytes.extend_from_slice(payload);
-            self.bytes.resize((place as usize + 1) * block, 0);
-            return place;
-        }
-        let place = self.free;
-        let start = place as usize * block;
-        let bytes = &mut self.bytes[start..start + block];
-        let mut next = [0; 4];
-        next.copy_from_slice(&bytes[..4]);
-        self.free = u32::from_ne_bytes(next);
-        bytes[..payload.len()].copy_from_slice(payload);
-        place
+            self.bytes.resize((place + 1) * block, 0);
+            return place as u32;
+        };
+        let start = usize::from(place) * block;
+        self.bytes[start..start + payload.len()].copy_from_slice(payload);
+        place.into()
     }
 }
 
