@@ -9,6 +9,7 @@
 //! | another mixture for each seed | [`FaultPlan::swarm`] |
 //! | one fault at one place | [`FaultPlan::at`], [`FaultPlan::at_connection`] |
 //! | a cut at every byte | [`FaultPlan::cut`], once for each byte |
+//! | the same at the client's end | [`FaultyStream`] |
 //!
 //! # What is not here
 //!
@@ -25,10 +26,12 @@ mod manager;
 mod plan;
 mod reading;
 mod reports;
+mod stream;
 mod tally;
 mod writing;
 
 pub use fault::{Fault, Severity};
 pub use manager::Faulty;
 pub use plan::FaultPlan;
+pub use stream::{FaultyStream, StreamFaults};
 pub use tally::{Counts, Tally};

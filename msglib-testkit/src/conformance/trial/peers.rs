@@ -110,9 +110,7 @@ impl<F: Fixture> Trial<'_, F> {
     /// Where the transport has no reset.
     #[track_caller]
     pub(crate) fn peer_reset(&mut self, link: Link) -> Result<(), Skipped> {
-        let outcome = self.write(link.id, &[IoSlice::new(b"unread")]);
-        self.check(matches!(outcome, Ok(_) | Err(ErrorKind::WouldBlock)), "a connection in order", shown(&outcome));
-        self.round();
+        self.leave_something_unread(link);
         let key = link.peer;
         self.log.push(Entry::PeerReset { peer: key.0 });
         match self.peer(key).reset() {
@@ -122,6 +120,19 @@ impl<F: Fixture> Trial<'_, F> {
             }
             Err(error) if error.kind() == ErrorKind::Unsupported => Err(Skipped::new("no reset in this transport")),
             Err(error) => self.fail(format_args!("peer {} to reset", key.0), error),
+        }
+    }
+
+    /// Writes, and goes on until something was taken, or there is no room because something was taken before.
+    #[track_caller]
+    fn leave_something_unread(&mut self, link: Link) {
+        for _ in 0..10 {
+            let outcome = self.write(link.id, &[IoSlice::new(b"unread")]);
+            self.check(matches!(outcome, Ok(_) | Err(ErrorKind::WouldBlock)), "a connection in order", shown(&outcome));
+            self.round();
+            if matches!(outcome, Ok(1..)) {
+                return;
+            }
         }
     }
 

@@ -7,6 +7,9 @@ use core::time::Duration;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager};
 use std::io::{ErrorKind, IoSlice};
 
+/// Polls within which a refusal that was for a moment only is over.
+const A_FEW: usize = 5;
+
 /// The user's calls.
 impl<F: Fixture> Trial<'_, F> {
     /// One `read`, reported or not (T4).
@@ -159,6 +162,8 @@ impl<F: Fixture> Trial<'_, F> {
         while accepted.len() < ENOUGH {
             match self.write(id, &[IoSlice::new(&block)]) {
                 Ok(count @ 1..) => accepted.extend_from_slice(&block[..count]),
+                // That may have been for a moment only.
+                Ok(0) | Err(ErrorKind::WouldBlock) if self.becomes_writable(id) => {}
                 Ok(0) | Err(ErrorKind::WouldBlock) => return Ok(accepted),
                 Err(kind) => self.fail(format_args!("{id} to be written to"), format_args!("{kind:?}")),
             }
@@ -167,6 +172,25 @@ impl<F: Fixture> Trial<'_, F> {
             }
         }
         Err(Skipped::new(format!("the transport has taken {ENOUGH} bytes that nobody reads, and takes more")))
+    }
+
+    /// Whether there is room again within a few polls, with a peer that reads nothing.
+    #[track_caller]
+    fn becomes_writable(&mut self, id: ConnectionId) -> bool {
+        (0..A_FEW).any(|_| {
+            self.round();
+            self.is_writable(id)
+        })
+    }
+
+    /// The first write to a new connection, in which there is room; says how much was taken.
+    #[track_caller]
+    pub(crate) fn write_into_room(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> usize {
+        self.until("room in a new connection", |trial| match trial.write(id, bufs) {
+            Ok(count @ 1..) => Some(count),
+            Ok(0) | Err(ErrorKind::WouldBlock) => None,
+            Err(kind) => trial.fail("room in a new connection", format_args!("{kind:?}")),
+        })
     }
 
     #[track_caller]
