@@ -6,7 +6,7 @@
 //!
 //! The story of a failure ends with the options that it takes. `--step` waits for the Enter key before each operation, so that a
 //! debugger can be stopped where it matters: set a breakpoint in `about_to_play` below, and in the handler. `--wire` adds
-//! what the broker itself read and wrote. Exits with 1 if there was a violation.
+//! what the broker itself read and wrote; `--svg FILE` and `--mermaid FILE` draw it. Exits with 1 if there was a violation.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use msglib_testkit::simulate::{Operation, Simulation, parse_kept};
@@ -19,6 +19,7 @@ use std::rc::Rc;
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     use lexopt::prelude::*;
     let (mut seed, mut operations, mut keep, mut is_calm, mut steps, mut wire) = (1, 7_500, None, false, false, false);
+    let (mut svg, mut mermaid) = (None, None);
     let mut parser = lexopt::Parser::from_env();
     while let Some(option) = parser.next()? {
         match option {
@@ -28,6 +29,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Long("calm") => is_calm = true,
             Long("step") => steps = true,
             Long("wire") => wire = true,
+            Long("svg") => svg = Some(parser.value()?),
+            Long("mermaid") => mermaid = Some(parser.value()?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -49,6 +52,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let story = simulation.story();
     println!("{story}");
+    for (file, drawing) in [(svg, story.diagram().svg()), (mermaid, story.diagram().mermaid())] {
+        file.map_or(Ok(()), |file| std::fs::write(file, drawing))?;
+    }
     for (number, log) in (1..).zip(logs.borrow().iter()) {
         println!("what broker {number} read and wrote:\n{log}");
     }

@@ -6,7 +6,7 @@
 //!
 //! Prints its progress, the story of each failure (at most three, each shrunk), and one last line: seeds, operations, faults that
 //! fired, violations, and a hash of all that happened. Exits with 1 if there was a violation. Options: `--seeds N` (2000),
-//! `--first-seed N` (1), `--operations N` for each seed (7500), `--threads N` (all cores), `--out DIR` for the stories' files.
+//! `--first-seed N` (1), `--operations N` for each seed (7500), `--threads N` (all cores), `--out DIR` for the stories as text, Mermaid and SVG.
 //! `--planted` looks for planted bugs instead, each with up to 1,000 seeds; `--canary` has a checker that must fail.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
@@ -196,7 +196,11 @@ fn tell(options: &Options, report: &Report) -> Result<(), Box<dyn Error>> {
     println!("{story}");
     if let Some(dir) = &options.out {
         std::fs::create_dir_all(dir)?;
-        std::fs::write(dir.join(format!("seed-{}.txt", report.seed)), story.to_string())?;
+        let file = |ending: &str| dir.join(format!("seed-{}.{ending}", report.seed));
+        std::fs::write(file("txt"), story.to_string())?;
+        std::fs::write(file("mmd"), story.diagram().mermaid())?;
+        std::fs::write(file("svg"), story.diagram().svg())?;
+        println!("drawn: {}, {}", file("svg").display(), file("mmd").display());
     }
     Ok(())
 }

@@ -92,6 +92,9 @@ fn a_failure_gets_short_and_its_story_can_be_told_again() {
     let text = story.to_string();
     assert!(text.contains("refuses") && text.contains("VIOLATION") && text.contains("--example replay"), "{text}");
 
+    let (mermaid, svg) = (story.diagram().mermaid(), story.diagram().svg());
+    assert!(mermaid.contains("Refuse") && mermaid.contains("VIOLATION") && svg.contains("VIOLATION"), "{mermaid}");
+
     let kept = story.options().split("--keep ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     let again = forgetful(seed).keep(parse_kept(&kept).unwrap()).calm(story.is_calm).run();
     assert_eq!((again.hash, again.failure), (story.report.hash, story.report.failure));

@@ -1,9 +1,12 @@
 //! What came of a run, and the story of one that failed.
 
 use super::checker::Violation;
+use super::schedule::Operation;
 use super::trace::{Moment, What};
+use crate::diagram::{Diagram, Participant};
 use crate::faults::Tally;
 use core::fmt;
+use msglib_proto::Instant;
 use std::time::Duration;
 
 /// What came of a run.
@@ -76,6 +79,21 @@ pub struct Story {
 }
 
 impl Story {
+    /// The run as a sequence diagram of its clients and the broker, with faults in red; the last 300 things that happened.
+    pub fn diagram(&self) -> Diagram {
+        let title = match &self.report.failure {
+            Some(failure) => format!("seed {}: {}", self.report.seed, failure.violation.checker),
+            None => format!("seed {}", self.report.seed),
+        };
+        let mut diagram = Diagram::new(title);
+        let broker = diagram.participant("broker");
+        for Moment { at, what } in &self.moments {
+            draw(&mut diagram, broker, *at, what);
+        }
+        diagram.keep_last(DRAWN);
+        diagram
+    }
+
     /// The options that make the `replay` example tell the same story.
     pub fn options(&self) -> String {
         let calm = if self.is_calm { " --calm" } else { "" };
@@ -83,6 +101,35 @@ impl Story {
         format!("--seed {} --operations {}{keep}{calm}", self.report.seed, self.operations)
     }
 }
+
+/// More than that a viewer does not draw, nor a person read.
+const DRAWN: usize = 300;
+
+fn draw(diagram: &mut Diagram, broker: Participant, at: Instant, what: &What) {
+    match what {
+        What::Sent { client, words, .. } => {
+            let client = diagram.participant(format!("client {client}"));
+            diagram.sent(at, client, broker, words);
+        }
+        What::Received { client, words, .. } => {
+            let client = diagram.participant(format!("client {client}"));
+            diagram.delivered(at, broker, client, words);
+        }
+        What::Client { client, words } => {
+            let client = diagram.participant(format!("client {client}"));
+            diagram.note(Some(at), Some(client), words);
+        }
+        What::Fault(words) => diagram.fault(at, Some(broker), words),
+        What::Note(words) if words.starts_with(VIOLATION) => diagram.fault(at, None, words),
+        What::Note(words) => diagram.note(Some(at), Some(broker), words),
+        // What a client says for it is drawn as an arrow.
+        What::Operation { operation: Operation::Client(..) | Operation::Steps(_), .. } => {}
+        What::Operation { operation, .. } => diagram.note(Some(at), None, operation.to_string()),
+    }
+}
+
+/// How the note begins that says which promise was not kept.
+pub(super) const VIOLATION: &str = "VIOLATION of ";
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,8 +140,8 @@ impl fmt::Display for Story {
         let network = if self.is_calm { ", and no fault of the network" } else { "" };
         writeln!(f, "\n{} of {} operations{network}:", self.kept.len(), self.of)?;
         for moment in &self.moments {
-            if let What::Operation { index, words } = &moment.what {
-                writeln!(f, "  #{index} {words}")?;
+            if let What::Operation { index, operation } = &moment.what {
+                writeln!(f, "  #{index} {operation}")?;
             }
         }
         writeln!(f, "\nwhat happened:")?;

@@ -3,7 +3,7 @@
 use super::books::{Books, stock_books};
 use super::checker::{Checker, Violation};
 use super::checkers;
-use super::report::{Failure, Report, Story};
+use super::report::{Failure, Report, Story, VIOLATION};
 use super::schedule::{Operation, schedule};
 use super::setup::Setup;
 use super::shrink::shrink;
@@ -199,7 +199,7 @@ impl<H: Handler + 'static> Simulation<H> {
         };
         for index in kept {
             world.hash.word(index as u64);
-            world.note(|| What::Operation { index, words: schedule[index].to_string() });
+            world.note(|| What::Operation { index, operation: schedule[index] });
             if let Some(before) = &self.before {
                 before(index, &schedule[index]);
             }
@@ -216,7 +216,7 @@ impl<H: Handler + 'static> Simulation<H> {
             failure = world.wind_up().err().map(|violation| Failure { violation, at: None });
         }
         if let Some(Failure { violation: Violation { checker, words }, .. }) = &failure {
-            world.note(|| What::Note(format!("VIOLATION of {checker}: {words}")));
+            world.note(|| What::Note(format!("{VIOLATION}{checker}: {words}")));
         }
         let report = Report {
             seed: self.seed,

@@ -1,6 +1,7 @@
 //! What a run leaves behind: a hash of everything that went in and came out, and, when asked, readable lines.
 
 use super::facts::ConnectionNumber;
+use super::schedule::Operation;
 use core::fmt;
 use msglib_proto::Instant;
 
@@ -50,8 +51,8 @@ pub enum What {
     Operation {
         /// Its place in the whole schedule.
         index: usize,
-        /// In words.
-        words: String,
+        /// Which.
+        operation: Operation,
     },
     /// A client said a frame.
     Sent {
@@ -78,15 +79,17 @@ pub enum What {
         /// What.
         words: String,
     },
+    /// A fault between the broker and its transport; connections are named as the broker knows them.
+    Fault(String),
     /// Something happened to the broker, or to all.
     Note(String),
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9.3?}  ", self.at)?;
+        write!(f, "{:>9}  ", format!("{:.3?}", self.at.since(Instant::ZERO)))?;
         match &self.what {
-            What::Operation { index, words } => write!(f, "#{index} {words}"),
+            What::Operation { index, operation } => write!(f, "#{index} {operation}"),
             What::Sent { client, connection, words } => {
                 write!(f, "    client {client} → broker  {words}  ({connection})")
             }
@@ -94,7 +97,7 @@ impl fmt::Display for Moment {
                 write!(f, "    broker → client {client}  {words}  ({connection})")
             }
             What::Client { client, words } => write!(f, "    client {client} {words}"),
-            What::Note(words) => write!(f, "    {words}"),
+            What::Fault(words) | What::Note(words) => write!(f, "    {words}"),
         }
     }
 }

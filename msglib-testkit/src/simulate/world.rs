@@ -9,6 +9,7 @@ use super::setup::{Setup, queue_name};
 use super::streams::Random;
 use super::trace::{Moment, TraceHash, What};
 use crate::faults::{Faulty, Tally};
+use crate::{Transcript, TranscriptLog};
 use msglib_broker::{Broker, Counters, Handler, Native};
 use msglib_io_memory::{Clock, InMemoryConnectionManager, Transport};
 use msglib_proto::transport::ConnectionManager;
@@ -306,9 +307,18 @@ impl<H: Handler + 'static> World<'_, H> {
     }
 
     fn step(&mut self) -> Result<bool, Violation> {
+        let faults = self.trace.is_some().then(fault_log);
         let Some(broker) = &mut self.broker else { return Ok(false) };
         self.counters_before = *broker.counters();
+        if let Some(log) = &faults {
+            broker.connection_manager_mut().tell(log.clone());
+        }
         let outcome = catch_unwind(AssertUnwindSafe(|| broker.process_connections()));
+        for fault in faults.iter().flat_map(TranscriptLog::lines) {
+            // Without the time, which the moment has.
+            let words = fault.trim_start().split_once("  ").map_or(fault.as_str(), |(_, words)| words).to_owned();
+            self.note(|| What::Fault(words));
+        }
         let step = match outcome {
             Ok(Ok(step)) => step,
             Ok(Err(error)) => return Err(contained(format!("process_connections failed: {error}"))),
@@ -321,7 +331,9 @@ impl<H: Handler + 'static> World<'_, H> {
             }
             Err(panic) => return Err(contained(format!("the broker panicked: {}", words_of(panic.as_ref())))),
         };
-        self.facts.now = broker.connection_manager().now();
+        if let Some(broker) = &self.broker {
+            self.facts.now = broker.connection_manager().now();
+        }
         self.hash.word(u64::from(step.changed) << 1 | u64::from(step.has_more));
         self.look_at_told()?;
         if step.changed {
@@ -521,6 +533,12 @@ impl<H: Handler + 'static> World<'_, H> {
     }
 }
 
+/// Somewhere for the faults to be noted, apart from what passes.
+fn fault_log() -> TranscriptLog {
+    let nowhere = InMemoryConnectionManager::new(&Transport::new(), "nowhere");
+    Transcript::keeping(nowhere.expect("a transport of its own"), 1_000).log()
+}
+
 fn contained(words: String) -> Violation {
     Violation { checker: "I37 nothing but a planned panic ends a broker", words: words.into() }
 }
@@ -550,6 +568,14 @@ fn words(frame: &Frame<'_>) -> String {
                 message(&payload),
                 payload.len()
             )
+        }
+        Frame::Open(ref open) => {
+            let what = match (open.publishes, open.consumes) {
+                (true, true) => "publish and consume",
+                (true, false) => "publish",
+                _ => "consume",
+            };
+            format!("OPEN link {} to queue {}, to {what}", open.link, open.name)
         }
         Frame::Hello(_) => "HELLO".to_owned(),
         Frame::Welcome(_) => "WELCOME".to_owned(),
