@@ -6,7 +6,7 @@ use common::{Bench, bytes_of, hello, open, publish};
 use msglib_broker::{
     Context, CoreConfig, End, ErrorCode, Event, Frames, Handler, Native, Reject, SendError, TimerId, handler_fn,
 };
-use msglib_proto::transport::{Close, ConnectionId};
+use msglib_proto::transport::{Address, Close, ConnectionId, Peer};
 use msglib_proto::{Frame, Payload};
 use std::time::Duration;
 
@@ -272,7 +272,7 @@ fn one_seed_one_behaviour() {
         });
         let mut core = msglib_broker::Core::new(handler, Native::default(), CoreConfig::default(), seed);
         for index in 0..3 {
-            let peer = msglib_broker::Peer::new(msglib_proto::transport::Address::Memory(0));
+            let peer = Peer::new(Address::Memory(0));
             core.handle_open(msglib_proto::Instant::ZERO, ConnectionId::new(index, 0), peer);
         }
         drop(core);
@@ -480,4 +480,14 @@ fn frames_that_were_held_for_a_later_turn_are_not_called_for_when_their_connecti
     assert!(bench.core.pending(id).is_some());
     bench.step();
     assert_eq!(bench.core.handler().0, ["connected", "frames", "frames", "disconnected"]);
+}
+
+/// Two connections in one slot would be one to every table that is kept beside it.
+#[test]
+#[should_panic(expected = "while Some(c0) has its slot")]
+fn a_transport_that_gives_a_slot_away_before_its_user_is_closed_is_found_out() {
+    let mut bench = Bench::new(Notes::default());
+    bench.greeted();
+    let peer = Peer::new(Address::Memory(9));
+    bench.core.handle_open(bench.now, ConnectionId::new(0, 1), peer);
 }

@@ -5,9 +5,11 @@ use msglib_broker::{Broker, BrokerConfig, ConnectionHandler, ConnectionManager, 
 use msglib_client::{Confirmation, Connection, Error, Subscription, publish_to_q_confirmed, subscribe_with_prefetch};
 use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, Transport};
+use msglib_proto::transport::Readiness;
 use msglib_testkit::faults::{Fault, FaultPlan, Faulty, Severity, Tally};
 use msglib_testkit::{Tap, Transcript, TranscriptLog};
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -355,4 +357,57 @@ fn the_transcript_says_where_a_fault_was() {
     (0..6).for_each(|round| storm.round(round));
     let log = storm.log.to_string();
     assert!(log.contains("c0  (fault: reset)"), "{log}");
+}
+
+/// What a fault ends is over below at once, and its slot free there; the caller does not know yet.
+#[test]
+fn a_slot_has_no_new_user_before_the_end_of_its_earlier_one_was_told() {
+    let transport = Transport::new();
+    let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+    let mut faulty = Faulty::new(manager, FaultPlan::new(1).at(Fault::Reset, 2));
+    let mut ready = Vec::new();
+    drop(transport.connect("broker").unwrap());
+    faulty.poll(&mut ready, None).unwrap();
+    let id = ready[0].id();
+    faulty.poll(&mut ready, None).unwrap();
+    let _second = transport.connect("broker").unwrap();
+    let mut told = false;
+    for _ in 0..100 {
+        ready.clear();
+        faulty.poll(&mut ready, None).unwrap();
+        let opened = ready.iter().find(|report| matches!(report, Readiness::Opened(..)));
+        if let Some(next) = opened {
+            assert_eq!(next.id().index(), id.index(), "memory gives the slot away again");
+            assert!(told, "{next:?} while {id} is not over for its caller");
+            return;
+        }
+        told |= match faulty.read(id, &mut [0; 4]) {
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+            Ok(_) => false,
+        };
+    }
+    panic!("the second was never opened; told of the end: {told}");
+}
+
+/// Who reads nothing more, and waits for room, learns of the end by a report that there is some (T13).
+#[test]
+fn the_end_of_a_connection_that_is_not_read_is_told_to_who_writes() {
+    let transport = Transport::builder().pipe_capacity(4).build();
+    let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+    let mut faulty = Faulty::new(manager, FaultPlan::new(1).at(Fault::Reset, 3));
+    let mut ready = Vec::new();
+    let _peer = transport.connect("broker").unwrap();
+    faulty.poll(&mut ready, None).unwrap();
+    let id = ready[0].id();
+    while faulty.write(id, &[std::io::IoSlice::new(b"more than fits")]).is_ok() {}
+    for _ in 0..10 {
+        ready.clear();
+        faulty.poll(&mut ready, None).unwrap();
+        if ready.contains(&Readiness::Writable(id)) {
+            let error = faulty.write(id, &[std::io::IoSlice::new(b"x")]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+            return;
+        }
+    }
+    panic!("it was never told");
 }

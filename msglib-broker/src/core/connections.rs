@@ -19,6 +19,11 @@ impl<D: Dialect> Connections<D> {
         self.len
     }
 
+    /// Whoever has the slot, by that id or by an earlier one.
+    pub(crate) fn in_slot(&self, id: ConnectionId) -> Option<&Connection<D>> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
     #[inline]
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection<D>> {
         self.slots.get(id.index())?.as_ref().filter(|connection| connection.id == id)

@@ -91,7 +91,8 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// When the id's slot is still in use: a transport that breaks rule T2.
     pub fn handle_open(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
         self.state.now = now;
-        assert!(self.state.get(id).is_none(), "the transport opened {id} twice (rule T1)");
+        let earlier = self.state.connections.in_slot(id).map(|connection| connection.id);
+        assert!(earlier.is_none(), "the transport opened {id} while {earlier:?} has its slot (rules T1, T2)");
         let opened = self.state.dialect.open(&peer);
         self.state.connections.insert(Connection::new(id, peer.clone(), opened));
         self.state.counters.connected += 1;
