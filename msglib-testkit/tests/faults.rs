@@ -9,7 +9,7 @@ use msglib_proto::transport::Readiness;
 use msglib_testkit::faults::{Fault, FaultPlan, Faulty, Severity, Tally};
 use msglib_testkit::{Tap, Transcript, TranscriptLog};
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
