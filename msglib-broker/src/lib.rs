@@ -7,6 +7,7 @@
 //! - [`ConnectionHandler`]: the stock handler, with work queues.
 //! - [`Queue`]: its queue as a value of its own, for a handler of yours, with a [`Store`] for its payloads; it knows neither frames nor connections.
 //! - [`Core`]: the broker without its IO, to be driven from any loop.
+//! - [`mod@record`]: the flight recorder, over any connection manager.
 //! - [`Dialect`]: the wire format as a seam; [`Native`] is the protocol of `PROTOCOL.md`.
 //!
 //! Nothing here reads a clock, opens a socket, starts a thread or draws a random number of its own: given the same input,
@@ -33,6 +34,7 @@ mod native;
 mod queue;
 mod random;
 mod reason;
+pub mod record;
 mod stock;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
