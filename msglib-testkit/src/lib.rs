@@ -6,6 +6,7 @@
 //! - [`mod@diagram`]: what passed as a sequence diagram, as Mermaid text or SVG.
 //! - [`mod@faults`]: over any connection manager, from a seed or a script, counted.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
+//! - [`mod@replay`]: plays a production broker's recording back, exactly, or to another build of it.
 //! - [`mod@simulate`]: many clients and a broker from one seed, with faults, checkers, and a short story of a failure.
 //! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
@@ -15,6 +16,7 @@ pub mod conformance;
 pub mod diagram;
 pub mod faults;
 mod harness;
+pub mod replay;
 pub mod simulate;
 pub mod strategies;
 mod tap;

@@ -3,8 +3,8 @@
 use crate::diagram::{Diagram, Participant};
 use crate::faults::Fault;
 use core::fmt;
-use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness, Waker};
-use msglib_proto::{Decoder, Instant, Limits};
+use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Peer, Readiness, Waker};
+use msglib_proto::{Decoder, Frame, Instant, Limits, ProtocolError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,8 +52,7 @@ impl<M: ConnectionManager> Transcript<M> {
 
     /// Keeps the last `lines` lines.
     pub fn keeping(inner: M, lines: usize) -> Transcript<M> {
-        let lines = Lines { kept: VecDeque::new(), limit: lines.max(1), left_out: 0, streams: BTreeMap::new() };
-        Transcript { inner, log: TranscriptLog { lines: Arc::new(Mutex::new(lines)) } }
+        Transcript { inner, log: TranscriptLog::keeping(lines) }
     }
 
     /// The lines, for whoever wants to read them.
@@ -76,6 +75,11 @@ impl TranscriptLog {
     /// The lines, the oldest first.
     pub fn lines(&self) -> Vec<String> {
         self.lock().kept.iter().map(Entry::to_string).collect()
+    }
+
+    /// Takes the lines out, the oldest first.
+    pub fn take(&self) -> Vec<String> {
+        self.lock().kept.drain(..).map(|entry| entry.to_string()).collect()
     }
 
     /// Writes a line of the test's own between the others.
@@ -128,6 +132,61 @@ impl TranscriptLog {
     /// A fault was fired.
     pub(crate) fn fault(&self, now: Instant, id: Option<ConnectionId>, fault: Fault) {
         self.lock().push(Entry { at: Some(now), whom: id, what: What::Fault, words: fault.to_string() });
+    }
+
+    pub(crate) fn keeping(lines: usize) -> TranscriptLog {
+        let lines = Lines { kept: VecDeque::new(), limit: lines.max(1), left_out: 0, streams: BTreeMap::new() };
+        TranscriptLog { lines: Arc::new(Mutex::new(lines)) }
+    }
+
+    pub(crate) fn opened(&self, now: Instant, id: ConnectionId, peer: &Peer) {
+        self.lock().change(now, id, What::Change, format!("opened from {peer}"));
+    }
+
+    /// A connection whose beginning is not known.
+    pub(crate) fn joined(&self, id: ConnectionId) {
+        self.lock().streams.entry(id).or_insert([Stream::Raw, Stream::Raw]);
+    }
+
+    /// What a `read` returned; nothing is the end of the stream.
+    pub(crate) fn received(&self, now: Instant, id: ConnectionId, bytes: &[u8]) {
+        let mut lines = self.lock();
+        match bytes {
+            [] => lines.change(now, id, What::ToBroker, "(end of stream)".to_owned()),
+            bytes => lines.bytes(now, id, false, bytes),
+        }
+    }
+
+    /// The first `taken` bytes of what a `write` was given.
+    pub(crate) fn sent(&self, now: Instant, id: ConnectionId, bufs: &[IoSlice<'_>], taken: usize) {
+        let mut lines = self.lock();
+        let mut left = taken;
+        for buf in bufs {
+            let taken = left.min(buf.len());
+            left -= taken;
+            if taken > 0 {
+                lines.bytes(now, id, true, &buf[..taken]);
+            }
+        }
+    }
+
+    /// What ended a connection; that it would block, or was interrupted, says nothing.
+    pub(crate) fn failed(&self, now: Instant, id: ConnectionId, from_broker: bool, error: &io::Error) {
+        let what = if from_broker { What::FailedFromBroker } else { What::FailedToBroker };
+        if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+            self.lock().change(now, id, what, format!("(failed: {error})"));
+        }
+    }
+
+    pub(crate) fn closed(&self, now: Instant, id: ConnectionId, how: Close) {
+        let how = match how {
+            Close::Drain { .. } => "closed",
+            Close::Abort => "cut off",
+        };
+        let mut lines = self.lock();
+        if lines.streams.remove(&id).is_some() {
+            lines.change(now, id, What::Change, format!("{how} by the broker"));
+        }
     }
 
     /// A test that panicked while it held the lock still has its lines.
@@ -221,10 +280,54 @@ struct Lines {
 
 /// One direction of one connection.
 #[derive(Debug)]
-enum Stream {
+pub(crate) enum Stream {
     Frames(Decoder),
-    /// It did not decode; from there on only its bytes are counted.
+    /// It did not decode, or its beginning is not known; only its bytes are counted.
     Raw,
+}
+
+/// What a stream brought.
+pub(crate) enum Passed<'a> {
+    Frame(Frame<'a>),
+    /// The rest of the stream is raw.
+    NotAFrame(ProtocolError, &'a [u8]),
+    Bytes(&'a [u8]),
+}
+
+impl Stream {
+    pub(crate) fn new() -> Stream {
+        // What passes here was, or will be, checked by whoever it is for.
+        Stream::Frames(Decoder::new(&Limits::default().with_max_payload(u32::MAX - 1024)))
+    }
+
+    /// Hands over what is whole in these bytes and those before.
+    pub(crate) fn take(&mut self, mut bytes: &[u8], mut each: impl FnMut(Passed<'_>)) {
+        let Stream::Frames(decoder) = self else { return each(Passed::Bytes(bytes)) };
+        loop {
+            match decoder.decode(&mut bytes) {
+                Ok(Some(frame)) => each(Passed::Frame(frame)),
+                Ok(None) => return,
+                Err(error) => {
+                    each(Passed::NotAFrame(error, bytes));
+                    *self = Stream::Raw;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Passed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Passed::Frame(frame) => write!(f, "{frame:?}"),
+            Passed::NotAFrame(error, bytes) => {
+                let shown = bytes[..bytes.len().min(32)].escape_ascii();
+                write!(f, "not a frame ({error}): \"{shown}\"")
+            }
+            Passed::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
 }
 
 impl Lines {
@@ -236,34 +339,12 @@ impl Lines {
         self.kept.push_back(entry);
     }
 
-    fn bytes(&mut self, now: Instant, id: ConnectionId, from_broker: bool, mut bytes: &[u8]) {
-        let fresh = || {
-            // What passes here was, or will be, checked by whoever it is for.
-            let any = Limits::default().with_max_payload(u32::MAX - 1024);
-            [Stream::Frames(Decoder::new(&any)), Stream::Frames(Decoder::new(&any))]
-        };
+    fn bytes(&mut self, now: Instant, id: ConnectionId, from_broker: bool, bytes: &[u8]) {
         let what = if from_broker { What::FromBroker } else { What::ToBroker };
-        let entry = |words| Entry { at: Some(now), whom: Some(id), what, words };
-        let mut entries = Vec::new();
-        let stream = &mut self.streams.entry(id).or_insert_with(fresh)[usize::from(from_broker)];
-        let Stream::Frames(decoder) = stream else {
-            return self.push(entry(format!("{} bytes", bytes.len())));
-        };
-        loop {
-            match decoder.decode(&mut bytes) {
-                Ok(Some(frame)) => entries.push(entry(format!("{frame:?}"))),
-                Ok(None) => break,
-                Err(error) => {
-                    let shown = bytes[..bytes.len().min(32)].escape_ascii();
-                    entries.push(entry(format!("not a frame ({error}): \"{shown}\"")));
-                    *stream = Stream::Raw;
-                    break;
-                }
-            }
-        }
-        for entry in entries {
-            self.push(entry);
-        }
+        let mut words = Vec::new();
+        let streams = self.streams.entry(id).or_insert_with(|| [Stream::new(), Stream::new()]);
+        streams[usize::from(from_broker)].take(bytes, |passed| words.push(passed.to_string()));
+        words.into_iter().for_each(|words| self.change(now, id, what, words));
     }
 
     fn change(&mut self, now: Instant, id: ConnectionId, what: What, words: String) {
@@ -282,7 +363,7 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         let now = self.inner.now();
         for readiness in &ready[before..] {
             if let Readiness::Opened(id, peer) = readiness {
-                self.log.lock().change(now, *id, What::Change, format!("opened from {peer}"));
+                self.log.opened(now, *id, peer);
             }
         }
         Ok(())
@@ -291,14 +372,10 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
     fn read(&mut self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
         let result = self.inner.read(id, buf);
         let now = self.inner.now();
-        let mut lines = self.log.lock();
         match &result {
-            Ok(0) if !buf.is_empty() => {
-                lines.change(now, id, What::ToBroker, "(end of stream)".to_owned());
-            }
-            Ok(n) => lines.bytes(now, id, false, &buf[..*n]),
-            Err(error) if is_passing(error) => {}
-            Err(error) => lines.change(now, id, What::FailedToBroker, format!("(failed: {error})")),
+            Ok(n) if *n > 0 || !buf.is_empty() => self.log.received(now, id, &buf[..*n]),
+            Ok(_) => {}
+            Err(error) => self.log.failed(now, id, false, error),
         }
         result
     }
@@ -306,35 +383,15 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
     fn write(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let result = self.inner.write(id, bufs);
         let now = self.inner.now();
-        let mut lines = self.log.lock();
         match &result {
-            Ok(written) => {
-                let mut left = *written;
-                for buf in bufs {
-                    let taken = left.min(buf.len());
-                    left -= taken;
-                    if taken > 0 {
-                        lines.bytes(now, id, true, &buf[..taken]);
-                    }
-                }
-            }
-            Err(error) if is_passing(error) => {}
-            Err(error) => lines.change(now, id, What::FailedFromBroker, format!("(failed: {error})")),
+            Ok(written) => self.log.sent(now, id, bufs, *written),
+            Err(error) => self.log.failed(now, id, true, error),
         }
         result
     }
 
     fn close(&mut self, id: ConnectionId, how: Close) {
-        let how_it_reads = match how {
-            Close::Drain { .. } => "closed",
-            Close::Abort => "cut off",
-        };
-        let now = self.inner.now();
-        let mut lines = self.log.lock();
-        if lines.streams.remove(&id).is_some() {
-            lines.change(now, id, What::Change, format!("{how_it_reads} by the broker"));
-        }
-        drop(lines);
+        self.log.closed(self.inner.now(), id, how);
         self.inner.close(id, how);
     }
 
@@ -349,8 +406,4 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
