@@ -1,6 +1,7 @@
 //! The conformance kit over every transport of this workspace, and over a decorator of each.
 
 use core::time::Duration;
+use msglib_broker::record::Recorder;
 use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::transport::ConnectionManager;
@@ -46,6 +47,14 @@ mod transform_over_narrow_memory {
 
 mod transform_over_epoll {
     msglib_testkit::conformance!(super::OverEpoll<super::Transformed>);
+}
+
+mod recorder_over_memory {
+    msglib_testkit::conformance!(super::OverMemory<super::Recorded, 256>);
+}
+
+mod recorder_over_epoll {
+    msglib_testkit::conformance!(super::OverEpoll<super::Recorded>);
 }
 
 /// What is put over a transport, on both sides.
@@ -187,6 +196,20 @@ impl Layer for Unpleasant {
     type Peer<S: Stream> = PlainPeer<S>;
     fn manager<M: ConnectionManager>(inner: M) -> Faulty<M> {
         Faulty::new(inner, FaultPlan::new(1).with_all(Severity::Passing, 0.1).with_longest_hold(3))
+    }
+    fn peer<S: Stream>(stream: S) -> PlainPeer<S> {
+        PlainPeer(stream)
+    }
+}
+
+/// The flight recorder, with a ring so small that it is full all the time.
+struct Recorded;
+
+impl Layer for Recorded {
+    type Manager<M: ConnectionManager> = Recorder<M>;
+    type Peer<S: Stream> = PlainPeer<S>;
+    fn manager<M: ConnectionManager>(inner: M) -> Recorder<M> {
+        Recorder::in_ring(inner, 1000)
     }
     fn peer<S: Stream>(stream: S) -> PlainPeer<S> {
         PlainPeer(stream)
