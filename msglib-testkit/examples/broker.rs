@@ -4,10 +4,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 use lexopt::prelude::*;
-use msglib_broker::{Broker, ConnectionHandler, QueueConfig, StockConfig};
+use msglib_broker::record::{RecordLog, Recorder};
+use msglib_broker::{Broker, ConnectionHandler, ConnectionManager, QueueConfig, StockConfig};
 use msglib_io_epoll::EpollSocketManager;
 use std::error::Error;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,10 +22,23 @@ usage: broker [options]
   --max-messages N      messages that one queue may hold              [10000000]
   --max-queue-bytes N   bytes that one queue may hold                 [1073741824]
   --max-queues N        queues                                        [1000000]
+  --record FILE         record all that it is told into FILE, credentials and payloads too
+  --record-ring BYTES   keep only the last BYTES of that, in memory; written to FILE at the end, on a panic, and
+                        whenever something comes on standard input
   --help                this text
 
 It prints `listening on ADDRESS` for each address, serves until its standard input closes or it is terminated, and then
-prints its counters.";
+prints its counters. The example `replay_recording` plays a recording back.";
+
+/// How long clients have to take what is due to them at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Where a recording goes, and how much of it is kept.
+#[derive(Default)]
+struct Record {
+    file: Option<PathBuf>,
+    ring: Option<usize>,
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +52,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let (mut addresses, mut config, mut queue) = (Vec::new(), StockConfig::default(), QueueConfig::default());
+    let mut record = Record::default();
     let mut options = lexopt::Parser::from_env();
     while let Some(option) = options.next()? {
         match option {
@@ -43,6 +60,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             Long("max-messages") => queue = queue.with_max_messages(options.value()?.parse()?),
             Long("max-queue-bytes") => queue = queue.with_max_bytes(options.value()?.parse()?),
             Long("max-queues") => config = config.with_max_queues(options.value()?.parse()?),
+            Long("record") => record.file = Some(options.value()?.into()),
+            Long("record-ring") => record.ring = Some(options.value()?.parse()?),
             Long("help") | Short('h') => {
                 println!("{HELP}");
                 return Ok(());
@@ -53,10 +72,42 @@ fn run() -> Result<(), Box<dyn Error>> {
     if addresses.is_empty() {
         addresses.push("[::1]:7777".into());
     }
-    serve(&addresses, config.with_queue(queue))
+    if record.ring.is_some() && record.file.is_none() {
+        return Err("--record-ring says how much is kept; --record FILE says where it is written".into());
+    }
+    let handler = ConnectionHandler::with_config(config.with_queue(queue));
+    let manager = listen(&addresses)?;
+    let Record { file: Some(path), ring } = record else { return serve(Broker::new(handler, manager), None) };
+    let recorder = match ring {
+        None => Recorder::to_stream(manager, File::create(&path)?),
+        Some(bytes) => Recorder::in_ring(manager, bytes).dump_on_panic({
+            let path = path.clone();
+            move || File::create(&path)
+        }),
+    };
+    let recorder = recorder.about(std::env::args().collect::<Vec<_>>().join(" "));
+    let recording = Recording { log: recorder.log(), dump: ring.map(|_| path) };
+    serve(Broker::new(handler, recorder), Some(recording))
 }
 
-fn serve(addresses: &[String], config: StockConfig) -> Result<(), Box<dyn Error>> {
+/// A recording under way; `dump` is where a ring is written to.
+#[derive(Clone)]
+struct Recording {
+    log: RecordLog,
+    dump: Option<PathBuf>,
+}
+
+impl Recording {
+    fn write(&self) {
+        let Some(path) = &self.dump else { return };
+        match File::create(path).and_then(|file| self.log.write_to(file)) {
+            Ok(()) => eprintln!("broker: the recording is in {}", path.display()),
+            Err(error) => eprintln!("broker: the recording could not be written to {}: {error}", path.display()),
+        }
+    }
+}
+
+fn listen(addresses: &[String]) -> Result<EpollSocketManager, Box<dyn Error>> {
     let mut manager = EpollSocketManager::builder();
     for address in addresses {
         let parsed = address.parse().map_err(|error| {
@@ -69,27 +120,41 @@ fn serve(addresses: &[String], config: StockConfig) -> Result<(), Box<dyn Error>
         println!("listening on {address}");
     }
     std::io::stdout().flush()?;
+    Ok(manager)
+}
 
-    let mut broker = Broker::new(ConnectionHandler::with_config(config), manager);
+fn serve<M: ConnectionManager>(
+    mut broker: Broker<ConnectionHandler, M>,
+    recording: Option<Recording>,
+) -> Result<(), Box<dyn Error>> {
     let stop = broker.stopper();
     ctrlc::set_handler({
         let stop = stop.clone();
         move || stop.stop()
     })?;
+    let asked = recording.clone();
     std::thread::spawn(move || {
         let mut ignored = [0; 4096];
         // Until its end, or until it fails, which is as good as its end.
-        while std::io::stdin().read(&mut ignored).is_ok_and(|n| n > 0) {}
+        while std::io::stdin().read(&mut ignored).is_ok_and(|n| n > 0) {
+            asked.iter().for_each(Recording::write);
+        }
         eprintln!("broker: standard input is closed, so this is the end");
         stop.stop();
     });
     broker.run()?;
-    let end = broker.shutdown(Duration::from_secs(5))?;
+    recording.iter().for_each(|recording| recording.log.shutting_down(GOODBYE));
+    let end = broker.shutdown(GOODBYE)?;
     report(&broker, end.aborted);
-    Ok(())
+    recording.iter().for_each(Recording::write);
+    drop(broker);
+    match recording.and_then(|recording| recording.log.error()) {
+        Some(error) => Err(format!("the recording is not whole: {error}").into()),
+        None => Ok(()),
+    }
 }
 
-fn report(broker: &Broker<ConnectionHandler, EpollSocketManager>, aborted: usize) {
+fn report<M: ConnectionManager>(broker: &Broker<ConnectionHandler, M>, aborted: usize) {
     let counters = broker.counters();
     println!("connections {} ({} cut off at the end)", counters.connected, aborted);
     println!("frames received {}, sent {}", counters.frames_received, counters.frames_sent);
