@@ -46,6 +46,12 @@ impl Segment {
         Segment { bytes: Vec::with_capacity(bytes), ..Segment::default() }
     }
 
+    /// With memory that the system has really given, so that no message has to wait for it.
+    pub(super) fn touched(bytes: usize) -> Segment {
+        let touched = std::hint::black_box(vec![1; bytes]);
+        Segment { bytes: touched, ..Segment::default() }.cleared()
+    }
+
     /// Empty, with the memory that it has.
     pub(super) fn cleared(mut self) -> Segment {
         self.bytes.clear();

@@ -38,8 +38,8 @@ impl<M: ConnectionManager> Recorder<M> {
         Recorder::in_ring(inner, 64 << 20)
     }
 
-    /// Records into a ring in memory. `bytes` bounds the memory of the ring, but for a sixteenth of it and one read's bytes at
-    /// least; when it is full the oldest sixteenth goes, and with it the possibility to replay exactly
+    /// Records into a ring in memory. It takes `bytes` of memory at once, so that no message waits for it later, and no more but for
+    /// one read's bytes; when it is full the oldest sixteenth goes, and with it the possibility to replay exactly
     /// (see the [module](self::super)).
     pub fn in_ring(mut inner: M, bytes: usize) -> Recorder<M> {
         let seed = inner.seed();

@@ -54,6 +54,8 @@ enum Sink {
 /// Full segments, the oldest first, in no more than so much memory.
 struct Ring {
     segments: VecDeque<Segment>,
+    /// Memory that was not used yet.
+    spare: Vec<Segment>,
     /// Bytes of memory that the segments may have, with the one that is being filled.
     bound: usize,
     held: usize,
@@ -63,7 +65,8 @@ impl Tape {
     pub(super) fn ring(seed: u128, bound: usize) -> Tape {
         // The oldest goes a sixteenth at a time.
         let segment_size = (bound / 16).clamp(256, 4 << 20);
-        Tape::new(seed, segment_size, Sink::Ring(Ring { segments: VecDeque::new(), bound, held: 0 }))
+        let spare = (1..bound / segment_size).map(|_| Segment::touched(segment_size)).collect();
+        Tape::new(seed, segment_size, Sink::Ring(Ring { segments: VecDeque::new(), spare, bound, held: 0 }))
     }
 
     pub(super) fn stream(seed: u128, out: Box<dyn Write + Send>) -> Tape {
@@ -169,7 +172,7 @@ impl Tape {
 
 impl Ring {
     /// Keeps `full`, lets go of what is too much with it and the next one, and returns an empty segment, whose memory is
-    /// that of the last one that went.
+    /// spare, or that of the last one that went.
     fn push(&mut self, full: Segment, next: usize, dropped: &mut Dropped) -> Segment {
         self.held += full.bytes.capacity();
         self.segments.push_back(full);
@@ -182,6 +185,11 @@ impl Ring {
             // One that a large read has grown is not kept for what comes next.
             empty = Some(oldest).filter(|oldest| oldest.bytes.capacity() <= next);
         }
+        if empty.is_some() {
+            // Larger segments than were thought of have taken the place of what is spare.
+            self.spare.clear();
+        }
+        let empty = empty.or_else(|| self.spare.pop());
         empty.map_or_else(|| Segment::with_capacity(next), Segment::cleared)
     }
 }

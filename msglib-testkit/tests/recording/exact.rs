@@ -25,7 +25,7 @@ type Round = (usize, usize, bool);
 /// Lets raw clients say their conversations, and returns what the broker wrote, and the recording.
 fn record(conversations: &[Conversation], rounds: &[Round], seed: u128) -> (Vec<u8>, Recording) {
     let transport = Transport::builder().seed(seed).pipe_capacity(400).build();
-    let recorder = Recorder::new(InMemoryConnectionManager::new(&transport, "broker").unwrap());
+    let recorder = Recorder::in_ring(InMemoryConnectionManager::new(&transport, "broker").unwrap(), 1 << 20);
     let log = recorder.log();
     let mut broker = Broker::with_config(ConnectionHandler::new(), Written::new(recorder), Native::default(), narrow());
     let mut clients: Vec<(Vec<u8>, Option<MemoryStream>)> = conversations
