@@ -21,8 +21,13 @@ struct BrokerProcess {
 
 impl BrokerProcess {
     fn start() -> BrokerProcess {
+        BrokerProcess::start_with(&[])
+    }
+
+    fn start_with(options: &[&str]) -> BrokerProcess {
         let mut child = example("broker")
             .args(["--listen", "[::1]:0"])
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -69,6 +74,29 @@ fn publish_and_consume_over_a_broker_in_another_process() {
     assert_eq!(text(&consumed.stdout), "Hello, world!\n".repeat(1999));
     let counters = broker.end();
     assert!(counters.contains("queue jobs: accepted 2000, acked 1999, refused 0, left 1"), "{counters}");
+}
+
+#[test]
+fn a_recording_of_one_process_is_replayed_in_another() {
+    let path = std::env::temp_dir().join(format!("msglib-processes-{}.msgrec", std::process::id()));
+    let file = path.to_str().unwrap();
+    for options in [&["--record", file][..], &["--record", file, "--record-ring", "1000000"]] {
+        let broker = BrokerProcess::start_with(options);
+        assert!(broker.run("publish", &["--queue", "jobs", "--message", "a job", "--count", "3"]).status.success());
+        assert!(broker.run("consume", &["--queue", "jobs", "--count", "2"]).status.success());
+        broker.end();
+        let replayed = example("replay_recording").arg(file).output().unwrap();
+        assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+        let shown = text(&replayed.stdout);
+        assert!(shown.contains(r#"Delivery { link: 1, tag: 2, count: 1, payload: "a job" }"#), "{shown}");
+        assert!(shown.contains("accepted: 3, ready: 1"), "{shown}");
+        let same = example("replay_recording").args([file, "--diff"]).output().unwrap();
+        assert!(same.status.success(), "{}", text(&same.stdout));
+        let other = example("replay_recording").args([file, "--diff", "--max-messages", "2"]).output().unwrap();
+        assert!(text(&other.stdout).contains("QUEUE_FULL"), "{}", text(&other.stdout));
+        assert_eq!(other.status.code(), Some(1), "as of diff(1)");
+    }
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
