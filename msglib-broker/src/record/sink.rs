@@ -182,8 +182,7 @@ impl Ring {
             self.held -= oldest.bytes.capacity();
             dropped.records += oldest.records;
             dropped.bytes += oldest.bytes.len() as u64;
-            // One that a large read has grown is not kept for what comes next.
-            empty = Some(oldest).filter(|oldest| oldest.bytes.capacity() <= next);
+            empty = Some(oldest);
         }
         if empty.is_some() {
             // Larger segments than were thought of have taken the place of what is spare.
