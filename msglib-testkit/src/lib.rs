@@ -7,11 +7,13 @@
 //! - [`mod@faults`]: over any connection manager, from a seed or a script, counted.
 //! - [`mod@conformance`]: does a backend keep the contract? One test for each case of each rule.
 //! - [`mod@replay`]: plays a production broker's recording back, exactly, or to another build of it.
+//! - [`mod@abuse`]: what hostile clients do to a broker over a backend, and whether it bears it.
 //! - [`mod@simulate`]: many clients and a broker from one seed, with faults, checkers, and a short story of a failure.
 //! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
 
+pub mod abuse;
 pub mod conformance;
 pub mod diagram;
 pub mod faults;

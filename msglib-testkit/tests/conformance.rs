@@ -10,8 +10,10 @@ use msglib_testkit::faults::{FaultPlan, Faulty, Severity};
 use msglib_testkit::{Transform, TransformStream};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+#[path = "fixtures/mod.rs"]
+mod fixtures;
 
-const KEY: u64 = 0x6d73_676c_6962;
+use fixtures::{OverEpoll, OverMemory, Plain, Transformed, Unpleasant};
 
 mod memory {
     msglib_testkit::conformance!(super::OverMemory<super::Plain>);

@@ -1,0 +1,138 @@
+//! The cases, one function each; the name begins with what is abused.
+//!
+//! Each takes a new fixture, panics when the broker or its backend does not bear the abuse, and returns
+//! [`Skipped`](crate::conformance::Skipped) when the fixture cannot do what the case needs.
+
+mod flow;
+mod framing;
+mod handshake;
+mod lifecycle;
+
+// Whole, since the list below has each name, and a test compares.
+pub use flow::*;
+pub use framing::*;
+pub use handshake::*;
+pub use lifecycle::*;
+
+/// The one list of the cases, as that of the conformance kit.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __abuse_cases {
+    ([$($then:tt)+] [$($arguments:tt)*]) => {
+        $($then)+! { [$($arguments)*]
+            handshake_silence_ends_at_the_deadline
+            handshake_a_byte_at_a_time_ends_at_the_deadline
+            handshake_all_but_one_byte_ends_at_the_deadline
+            handshake_of_a_web_browser
+            handshake_of_tls
+            handshake_of_ssh
+            handshake_of_nonsense
+            handshake_with_another_magic
+            handshake_without_a_common_version
+            handshake_after_another_frame
+            handshake_twice
+            handshake_as_a_broker
+            handshake_with_an_error
+            handshake_with_every_bit_flipped
+            framing_lengths_that_cannot_be
+            framing_a_header_byte_by_byte
+            framing_a_frame_in_small_pieces
+            framing_types_that_nobody_knows
+            framing_flags_that_nobody_knows
+            framing_links_where_none_belong
+            framing_fields_that_cannot_be
+            framing_cut_at_every_byte
+            framing_noise_between_good_frames
+            flow_links_that_are_not_open
+            flow_numbers_with_a_gap
+            flow_credit_that_goes_back
+            flow_more_than_the_credit
+            flow_pings_with_the_pongs_unread
+            flow_acks_of_nothing
+            flow_links_in_a_loop
+            flow_the_same_message_refused_again_and_again
+            flow_deliveries_unread
+            lifecycle_frames_after_goodbye
+            lifecycle_frames_after_error
+            lifecycle_a_crowd_that_comes_and_goes
+            lifecycle_a_reset_inside_a_frame
+        }
+    };
+}
+
+/// Stamps the abuse suite over a [`Fixture`](crate::conformance::Fixture): one `#[test]` for each case.
+///
+/// Each use wants a module of its own, since the names of the tests are always the same.
+///
+/// ```no_run
+/// # use msglib_io_memory::{InMemoryConnectionManager, MemoryStream};
+/// # use msglib_testkit::conformance::{Fixture, RawPeer};
+/// # struct MyFixture;
+/// # struct Peer;
+/// # impl Fixture for MyFixture {
+/// #     type Manager = InMemoryConnectionManager;
+/// #     type Peer = Peer;
+/// #     fn new() -> MyFixture { unimplemented!() }
+/// #     fn manager(&mut self) -> &mut InMemoryConnectionManager { unimplemented!() }
+/// #     fn connect(&mut self) -> Peer { unimplemented!() }
+/// # }
+/// # impl RawPeer for Peer {
+/// #     fn try_read(&mut self, _: &mut [u8]) -> std::io::Result<usize> { unimplemented!() }
+/// #     fn try_write(&mut self, _: &[u8]) -> std::io::Result<usize> { unimplemented!() }
+/// #     fn shutdown_write(&mut self) -> std::io::Result<()> { unimplemented!() }
+/// # }
+/// mod abuse {
+///     msglib_testkit::abuse!(super::MyFixture);
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! abuse {
+    ($fixture:ty) => {
+        $crate::__abuse_cases! { [$crate::__abuse_stamp] [$fixture] }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __abuse_stamp {
+    ([$fixture:ty] $($case:ident)+) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::conformance::run::<$fixture>(stringify!($case), $crate::abuse::cases::$case::<$fixture>);
+            }
+        )+
+    };
+}
+
+macro_rules! names {
+    ([] $($case:ident)+) => { &[$(stringify!($case)),+] };
+}
+
+/// The name of each case.
+pub const NAMES: &[&str] = __abuse_cases! { [names] [] };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_case_is_in_the_list() {
+        let sources = [
+            include_str!("flow.rs"),
+            include_str!("framing.rs"),
+            include_str!("handshake.rs"),
+            include_str!("lifecycle.rs"),
+        ];
+        let written: BTreeSet<&str> = sources
+            .iter()
+            .flat_map(|source| source.lines())
+            .filter_map(|line| line.strip_prefix("pub fn ")?.split('<').next())
+            .collect();
+        let listed: BTreeSet<&str> = NAMES.iter().copied().collect();
+        assert_eq!(written, listed);
+        assert_eq!(listed.len(), NAMES.len(), "none twice");
+    }
+}

@@ -1,0 +1,17 @@
+//! The abuse suite: what a hostile client can do to a broker, over any backend.
+//!
+//! The author of a backend who has a [`Fixture`](crate::conformance::Fixture) stamps the suite with
+//! [`abuse!`](crate::abuse!): one `#[test]` for each case. A case starts a stock broker over the fixture's manager, with a
+//! publisher and a consumer as **witnesses**, and lets attackers do their worst with raw bytes. Each checks that
+//!
+//! - the attacker gets the `ERROR` that PROTOCOL.md asks for, with its offset, and then the end; or is served, if what it
+//!   does is allowed;
+//! - the witnesses never wait for long, and each of their messages is confirmed, and arrives once and in order;
+//! - the broker has counted what it should, and afterwards serves the two witnesses and nobody else.
+//!
+//! The suite knows the broker from outside: its bytes, its counters, its number of connections. What it asks of a backend
+//! is the contract of [`msglib_proto::transport`] and nothing else, so try [`mod@crate::conformance`] first.
+
+pub mod cases;
+mod raw;
+mod stage;

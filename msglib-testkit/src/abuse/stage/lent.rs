@@ -1,0 +1,42 @@
+//! The fixture's manager in the broker's hands, while the fixture goes on connecting peers.
+
+use crate::conformance::Fixture;
+use core::cell::RefCell;
+use core::time::Duration;
+use msglib_proto::Instant;
+use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness, Waker};
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+/// How long one poll may wait: everybody is on one thread, and it may be the peers' turn.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
+
+pub(super) struct Lent<'f, F>(pub(super) Rc<RefCell<&'f mut F>>);
+
+impl<F: Fixture> ConnectionManager for Lent<'_, F> {
+    fn now(&self) -> Instant {
+        self.0.borrow_mut().manager().now()
+    }
+    fn poll(&mut self, ready: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
+        let wait = timeout.map_or(LONGEST_WAIT, |timeout| timeout.min(LONGEST_WAIT));
+        self.0.borrow_mut().manager().poll(ready, Some(wait))
+    }
+    fn read(&mut self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().manager().read(id, buf)
+    }
+    fn write(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.borrow_mut().manager().write(id, bufs)
+    }
+    fn close(&mut self, id: ConnectionId, how: Close) {
+        self.0.borrow_mut().manager().close(id, how);
+    }
+    fn draining(&self) -> usize {
+        self.0.borrow_mut().manager().draining()
+    }
+    fn waker(&self) -> Option<Waker> {
+        self.0.borrow_mut().manager().waker()
+    }
+    fn seed(&mut self) -> u128 {
+        self.0.borrow_mut().manager().seed()
+    }
+}

@@ -1,0 +1,31 @@
+//! The abuse suite over the transports of this workspace: plainly, with little room, and with every fault that nobody may
+//! notice.
+
+#[path = "fixtures/mod.rs"]
+mod fixtures;
+
+use fixtures::{OverEpoll, OverMemory, Plain, Transformed, Unpleasant};
+
+mod memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Plain>);
+}
+
+mod narrow_memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Plain, 256>);
+}
+
+mod epoll {
+    msglib_testkit::abuse!(super::OverEpoll<super::Plain>);
+}
+
+mod faulty_memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Unpleasant>);
+}
+
+mod faulty_epoll {
+    msglib_testkit::abuse!(super::OverEpoll<super::Unpleasant>);
+}
+
+mod transform_over_memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Transformed>);
+}
