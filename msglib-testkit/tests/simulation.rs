@@ -90,7 +90,9 @@ fn a_failure_gets_short_and_its_story_can_be_told_again() {
     let violation = &story.report.failure.as_ref().unwrap().violation;
     assert_eq!(violation.checker, failure.violation.checker);
     let text = story.to_string();
-    assert!(text.contains("refuses") && text.contains("VIOLATION") && text.contains("--example replay"), "{text}");
+    assert!(text.contains("refuses") && text.contains("VIOLATION") && text.contains("again, with the same"), "{text}");
+    let stock = Simulation::new(seed).operations(10).story().to_string();
+    assert!(stock.contains("--example replay -- --seed"), "{stock}");
 
     let (mermaid, svg) = (story.diagram().mermaid(), story.diagram().svg());
     assert!(mermaid.contains("Refuse") && mermaid.contains("VIOLATION") && svg.contains("VIOLATION"), "{mermaid}");

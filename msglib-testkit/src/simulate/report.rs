@@ -73,6 +73,8 @@ pub struct Story {
     pub kept: Vec<usize>,
     /// Without faults between the broker and its transport.
     pub is_calm: bool,
+    /// The handler is the user's own, which the `replay` example does not have.
+    pub(super) is_own: bool,
     pub(super) operations: usize,
     /// Operations in the whole schedule.
     pub(super) of: usize,
@@ -94,7 +96,8 @@ impl Story {
         diagram
     }
 
-    /// The options that make the `replay` example tell the same story.
+    /// The options that make the `replay` example tell the same story; with a handler of one's own, a program that takes the
+    /// same options ([`parse_kept`] reads them).
     pub fn options(&self) -> String {
         let calm = if self.is_calm { " --calm" } else { "" };
         let keep = if self.kept.len() < self.of { format!(" --keep {}", ranges(&self.kept)) } else { String::new() };
@@ -146,7 +149,10 @@ impl fmt::Display for Story {
         }
         writeln!(f, "\nwhat happened:")?;
         self.moments.iter().try_for_each(|moment| writeln!(f, "{moment}"))?;
-        writeln!(f, "\nagain: cargo run --release -p msglib-testkit --example replay -- {}", self.options())
+        match self.is_own {
+            false => writeln!(f, "\nagain: cargo run --release -p msglib-testkit --example replay -- {}", self.options()),
+            true => writeln!(f, "\nagain, with the same handler: {}", self.options()),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Simulation<H> {
     keep: Option<Vec<usize>>,
     is_calm: bool,
     before: Option<BeforeEach>,
+    is_own: bool,
 }
 
 type Adjust = Rc<dyn Fn(&mut Setup)>;
@@ -68,6 +69,7 @@ impl Simulation<ConnectionHandler> {
             keep: None,
             is_calm: false,
             before: None,
+            is_own: false,
         };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
     }
@@ -83,7 +85,8 @@ impl<H: Handler + 'static> Simulation<H> {
     pub fn handler<G: Handler + 'static>(self, make: impl Fn(&Setup) -> G + 'static) -> Simulation<G> {
         let Simulation { seed, operations, parts, adjust, keep, is_calm, before, .. } = self;
         let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate };
-        let simulation = Simulation { seed, operations, parts, checkers: Vec::new(), adjust, keep, is_calm, before };
+        let checkers = Vec::new();
+        let simulation = Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own: true };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
     }
 
@@ -177,7 +180,8 @@ impl<H: Handler + 'static> Simulation<H> {
     fn tell(&self, keep: Option<&[usize]>, is_calm: bool) -> Story {
         let (report, moments, schedule) = self.play(keep, is_calm, true);
         let kept = keep.map_or_else(|| (0..schedule.len()).collect(), <[usize]>::to_vec);
-        Story { report, moments, kept, is_calm, operations: self.operations, of: schedule.len() }
+        let (is_own, operations) = (self.is_own, self.operations);
+        Story { report, moments, kept, is_calm, is_own, operations, of: schedule.len() }
     }
 
     fn play(&self, keep: Option<&[usize]>, is_calm: bool, is_traced: bool) -> (Report, Vec<Moment>, Vec<Operation>) {

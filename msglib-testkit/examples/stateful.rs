@@ -1,0 +1,59 @@
+//! A stateful property of a broker of one's own: any sequence of operations, with a model beside the broker that says what must come.
+//!
+//! Run it with `cargo run --example stateful`; in a project of yours it is a `#[test]`. `PROPTEST_CASES` says how often it tries.
+
+#[allow(dead_code, unreachable_pub, unused_attributes)]
+#[path = "guide_broker.rs"]
+mod guide_broker;
+
+use guide_broker::JobQueue;
+use msglib_client::{Verdict, blocking_pull_subscribe_to_queue, publish_to_q};
+use msglib_testkit::{Harness, strategies::cases};
+use proptest::{collection::vec, prelude::*};
+use std::collections::VecDeque;
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Publish(u8),
+    Ack,
+    Refuse,
+    GoAway,
+}
+
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    use Operation::{Ack, GoAway, Publish, Refuse};
+    vec(prop_oneof![3 => any::<u8>().prop_map(Publish), 2 => Just(Ack), 1 => Just(Refuse), 1 => Just(GoAway)], 0..50)
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    fn the_oldest_job_comes_first(operations in operations()) {
+        let mut harness = Harness::new(JobQueue::default());
+        let sender = harness.connect();
+        let mut model = VecDeque::new(); // each job, and how often it was delivered
+        for operation in operations {
+            if let Operation::Publish(job) = operation {
+                publish_to_q(&sender, "jobs", &[job])?;
+                model.push_back((job, 0));
+                harness.settle();
+            } else if let Some((job, count)) = model.pop_front() {
+                let worker = harness.connect();
+                let mut jobs = blocking_pull_subscribe_to_queue(&worker, "jobs")?;
+                let message = harness.step_until_message(&mut jobs);
+                prop_assert_eq!((message.payload(), message.count()), (&[job][..], count + 1));
+                match operation {
+                    Operation::Ack => message.ack()?,
+                    Operation::Refuse => message.refuse(Verdict::Again)?,
+                    _ => drop((message, worker)),
+                }
+                if !matches!(operation, Operation::Ack) { model.push_front((job, count + 1)); }
+            }
+        }
+    }
+}
+
+/// Panics with the shortest sequence that breaks the property, and with what passed, if there is one.
+pub fn main() {
+    the_oldest_job_comes_first();
+}
