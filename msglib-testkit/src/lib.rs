@@ -34,3 +34,8 @@ pub use transform::{MAX_RECORD, Transform, TransformStream};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// And so does the guide's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+struct Guide;

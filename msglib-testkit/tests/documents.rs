@@ -1,10 +1,29 @@
 //! What the documents point at is there.
 
+#![allow(clippy::unwrap_used, reason = "tests, and what they share")]
+
 use std::path::Path;
+
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "PROTOCOL.md",
+    "docs/testing.md",
+    "clients/python/README.md",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(document: &str) -> String {
+    std::fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
 
 #[test]
 fn every_link_of_the_documents_leads_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut links = 0;
     for document in [
         "README.md",
@@ -17,14 +36,37 @@ fn every_link_of_the_documents_leads_somewhere() {
     ] {
         let path = root.join(document);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{document}: {error}"));
+    for document in DOCUMENTS {
+        let text = read(document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap();
             if target.is_empty() || target.contains("://") {
                 continue;
             }
+            let path = root().join(document);
             assert!(path.parent().unwrap().join(target).exists(), "{document} points at {target}, which is not there");
             links += 1;
         }
     }
     assert!(links > 10, "{links} links were looked at");
+}
+
+/// `cargo … --example NAME`, and the same for tests and benchmarks.
+#[test]
+fn every_program_that_the_documents_run_is_there() {
+    let mut programs = 0;
+    for document in DOCUMENTS {
+        for command in read(document).lines().filter(|line| line.contains("cargo ")) {
+            for (option, directory) in [("--example ", "examples"), ("--test ", "tests"), ("--bench ", "benches")] {
+                for name in command.split(option).skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+                    let name = name.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+                    let path = root().join("msglib-testkit").join(directory).join(name);
+                    let is_there = path.with_extension("rs").exists() || path.join("main.rs").exists();
+                    assert!(is_there, "{document} says {command:?}, and there is no {}", path.display());
+                    programs += 1;
+                }
+            }
+        }
+    }
+    assert!(programs > 10, "{programs} programs were looked for");
 }

@@ -150,7 +150,9 @@ impl fmt::Display for Story {
         writeln!(f, "\nwhat happened:")?;
         self.moments.iter().try_for_each(|moment| writeln!(f, "{moment}"))?;
         match self.is_own {
-            false => writeln!(f, "\nagain: cargo run --release -p msglib-testkit --example replay -- {}", self.options()),
+            false => {
+                writeln!(f, "\nagain: cargo run --release -p msglib-testkit --example replay -- {}", self.options())
+            }
             true => writeln!(f, "\nagain, with the same handler: {}", self.options()),
         }
     }
