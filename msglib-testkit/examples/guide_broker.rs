@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Looks for the first of a hundred seeds that fails, and tells its story; `--svg FILE` and `--mermaid FILE` draw it. `--seed`,
-//! `--operations`, `--keep` and `--calm`, as a story ends with them, tell that run again. `--first-version` is the broker as it was
-//! when the guide's reader had just written it. Exits with 1 if a promise was not kept.
+//! `--operations`, `--keep` and `--calm`, as a story ends with them, tell that run again; `--brief` says only how it ended.
+//! `--first-version` is the broker as it was when the guide's reader had just written it. Exits with 1 if a promise was not kept.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use bytes::Bytes;
@@ -156,6 +156,7 @@ struct Options {
     operations: Option<usize>,
     keep: Option<Vec<usize>>,
     is_calm: bool,
+    is_brief: bool,
     drawings: Vec<(&'static str, std::ffi::OsString)>,
 }
 
@@ -177,7 +178,11 @@ fn run<H: Handler + Default + 'static>(options: Options) -> Result<ExitCode, Box
         println!("100 seeds of {OPERATIONS} operations: no violation");
         return Ok(ExitCode::SUCCESS);
     };
-    println!("{story}");
+    if options.is_brief {
+        println!("{}", story.report)
+    } else {
+        println!("{story}")
+    }
     for (kind, file) in options.drawings {
         let diagram = story.diagram();
         std::fs::write(file, if kind == "svg" { diagram.svg() } else { diagram.mermaid() })?;
@@ -196,6 +201,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             Long("operations") => options.operations = Some(parser.value()?.parse()?),
             Long("keep") => options.keep = Some(parse_kept(&parser.value()?.string()?)?),
             Long("calm") => options.is_calm = true,
+            Long("brief") => options.is_brief = true,
             Long("svg") => options.drawings.push(("svg", parser.value()?)),
             Long("mermaid") => options.drawings.push(("mermaid", parser.value()?)),
             other => return Err(other.unexpected().into()),
