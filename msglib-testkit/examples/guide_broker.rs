@@ -179,9 +179,9 @@ fn run<H: Handler + Default + 'static>(options: Options) -> Result<ExitCode, Box
         return Ok(ExitCode::SUCCESS);
     };
     if options.is_brief {
-        println!("{}", story.report)
+        println!("{}", story.report);
     } else {
-        println!("{story}")
+        println!("{story}");
     }
     for (kind, file) in options.drawings {
         let diagram = story.diagram();

@@ -4,7 +4,7 @@
 
 #[allow(dead_code, unreachable_pub, unused_attributes)]
 #[path = "guide_broker.rs"]
-pub mod guide_broker;
+pub(crate) mod guide_broker;
 
 use guide_broker::JobQueue;
 use msglib_broker::Handler;
@@ -13,15 +13,16 @@ use msglib_testkit::{Harness, strategies::cases};
 use proptest::{collection::vec, prelude::*};
 use std::collections::VecDeque;
 
+/// What can happen next.
 #[derive(Clone, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     Publish(u8),
     Ack,
     Refuse,
     GoAway,
 }
 
-pub fn operations() -> impl Strategy<Value = Vec<Operation>> {
+pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
     use Operation::{Ack, GoAway, Publish, Refuse};
     vec(prop_oneof![3 => any::<u8>().prop_map(Publish), 2 => Just(Ack), 1 => Just(Refuse), 1 => Just(GoAway)], 0..50)
 }
@@ -35,7 +36,7 @@ proptest! {
 }
 
 /// Each job, and how often it was delivered, is all that the model knows.
-pub fn play<H: Handler + Default>(operations: &[Operation]) -> Result<(), TestCaseError> {
+pub(crate) fn play<H: Handler + Default>(operations: &[Operation]) -> Result<(), TestCaseError> {
     let (mut harness, mut model) = (Harness::new(H::default()), VecDeque::new());
     let sender = harness.connect();
     for operation in operations {

@@ -4,7 +4,7 @@
 #[path = "fixtures/mod.rs"]
 mod fixtures;
 
-use fixtures::{OverEpoll, OverMemory, Plain, Transformed, Unpleasant};
+use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Transformed, Unpleasant};
 
 mod memory {
     msglib_testkit::abuse!(super::OverMemory<super::Plain>);
@@ -28,4 +28,8 @@ mod faulty_epoll {
 
 mod transform_over_memory {
     msglib_testkit::abuse!(super::OverMemory<super::Transformed>);
+}
+
+mod recorder_over_memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Recorded>);
 }
