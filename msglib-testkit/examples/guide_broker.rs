@@ -178,10 +178,9 @@ fn run<H: Handler + Default + 'static>(options: Options) -> Result<ExitCode, Box
         println!("100 seeds of {OPERATIONS} operations: no violation");
         return Ok(ExitCode::SUCCESS);
     };
-    if options.is_brief {
-        println!("{}", story.report);
-    } else {
-        println!("{story}");
+    match options.is_brief {
+        true => println!("{}", story.report),
+        false => println!("{story}"),
     }
     for (kind, file) in options.drawings {
         let diagram = story.diagram();
