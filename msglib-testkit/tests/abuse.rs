@@ -4,7 +4,7 @@
 #[path = "fixtures/mod.rs"]
 mod fixtures;
 
-use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Transformed, Unpleasant};
+use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Stingy, Transformed, Unpleasant};
 
 mod memory {
     msglib_testkit::abuse!(super::OverMemory<super::Plain>);
@@ -20,6 +20,11 @@ mod epoll {
 
 mod faulty_memory {
     msglib_testkit::abuse!(super::OverMemory<super::Unpleasant>);
+}
+
+/// Without spurious reports, which would make good for one that is missing.
+mod stingy_memory {
+    msglib_testkit::abuse!(super::OverMemory<super::Stingy>);
 }
 
 mod faulty_epoll {

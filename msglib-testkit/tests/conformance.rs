@@ -3,7 +3,7 @@
 #[path = "fixtures/mod.rs"]
 mod fixtures;
 
-use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Transformed, Unpleasant};
+use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Stingy, Transformed, Unpleasant};
 
 mod memory {
     msglib_testkit::conformance!(super::OverMemory<super::Plain>);
@@ -23,6 +23,15 @@ mod faulty_memory {
 
 mod faulty_narrow_memory {
     msglib_testkit::conformance!(super::OverMemory<super::Unpleasant, 256>);
+}
+
+/// Without spurious reports, which would make good for one that is missing.
+mod stingy_memory {
+    msglib_testkit::conformance!(super::OverMemory<super::Stingy>);
+}
+
+mod stingy_narrow_memory {
+    msglib_testkit::conformance!(super::OverMemory<super::Stingy, 256>);
 }
 
 mod faulty_epoll {

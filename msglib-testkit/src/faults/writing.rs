@@ -59,15 +59,11 @@ pub(super) fn write<M: ConnectionManager>(
     if let Some(after) = &mut output.cut {
         *after -= count as u64;
     }
-    if count == limit.bytes && count < offered {
-        // Below there may be room, and the caller waits to be told of it (T13).
-        output.owed = true;
-        if let Some(fault) = limit.by {
-            if fault == Fault::ShortWrite {
-                book.fire(fault, Some(id));
-            }
-            book.observe(fault);
+    if let Some(fault) = limit.by.filter(|_| count == limit.bytes) {
+        if fault == Fault::ShortWrite {
+            book.fire(fault, Some(id));
         }
+        book.observe(fault);
     }
     output.pace.went(count, book.polls);
     Ok(count)
@@ -162,7 +158,7 @@ fn pass_on<M: ConnectionManager>(
         book.fire(Fault::CorruptWrite, Some(id));
         book.observe(Fault::CorruptWrite);
     }
-    // What did not pass because of our own buffer is owed as if it had been for a fault.
+    // Below there may be room, and the caller, of whom we took only a part, waits to be told of it (T13).
     link.output.owed |= count == scratch.len() && count < offered;
     Ok(count)
 }
