@@ -7,19 +7,14 @@
 use mio::net::{UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 use msglib_proto::Instant;
-use msglib_proto::transport::{
-    Address, Close, ConnectionId, ConnectionManager, ConnectionTable, Peer, Readiness, Waker,
-};
+use msglib_proto::transport::{Address, Close, ConnectionId, ConnectionManager};
+use msglib_proto::transport::{ConnectionTable, Peer, Readiness, Waker};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{net::Shutdown, sync::Arc, time::Duration};
 
 /// Accepts in one poll, and reads of each draining connection: a bounded amount of work, whatever the peers do.
 const TURNS: usize = 64;
-/// A poll waits no longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A listener, and its connections.
 pub struct UnixManager {
@@ -29,13 +24,12 @@ pub struct UnixManager {
     waker: Arc<mio::Waker>,
     listener: UnixListener,
     connections: ConnectionTable<Connection>,
-    /// There may be something to tell, or to do, that no edge will announce.
-    has_more: bool,
+    has_more: bool, // to tell or to do, that no edge will announce
 }
 
+/// One that drains was closed by the caller, and is kept for its last bytes until a deadline (T8).
 struct Connection {
     stream: UnixStream,
-    /// Closed by the caller, and kept for its last bytes until then (T8).
     drains_until: Option<Instant>,
 }
 
@@ -87,8 +81,11 @@ impl UnixManager {
         self.has_more = true;
     }
 
-    /// What a failed read or write means for the connection (T14).
-    fn end_if_failed<T>(&mut self, id: ConnectionId, result: io::Result<T>) -> io::Result<T> {
+    /// One read or write. After bytes there may be more (T5: the end; T13: room, for the system takes a limited number of slices),
+    /// which is reported without a wait; after a failure the connection is gone (T14).
+    fn on(&mut self, id: ConnectionId, io: impl FnOnce(&mut UnixStream) -> io::Result<usize>) -> io::Result<usize> {
+        let result = io(&mut self.open(id)?.stream);
+        self.has_more |= matches!(result, Ok(1..));
         result.inspect_err(|error| {
             if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
                 self.connections.remove(id);
@@ -103,7 +100,7 @@ impl ConnectionManager for UnixManager {
     }
 
     fn poll(&mut self, ready: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
-        let longest = if self.has_more { Duration::ZERO } else { LONGEST_WAIT };
+        let longest = if self.has_more { Duration::ZERO } else { Duration::from_secs(10) };
         let deadlines = self.connections.iter().filter_map(|(_, connection)| connection.drains_until);
         let waits = deadlines.map(|deadline| deadline.since(self.now())).chain(timeout);
         let wait = waits.fold(longest, Duration::min);
@@ -118,17 +115,11 @@ impl ConnectionManager for UnixManager {
     }
 
     fn read(&mut self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
-        let result = self.open(id)?.stream.read(buf);
-        // The end may be known already (T5): it is reported again, without a wait.
-        self.has_more |= matches!(result, Ok(1..));
-        self.end_if_failed(id, result)
+        self.on(id, |stream| stream.read(buf))
     }
 
     fn write(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let result = self.open(id)?.stream.write_vectored(bufs);
-        // There may be room for more (T13): the system takes a limited number of slices.
-        self.has_more |= matches!(result, Ok(1..));
-        self.end_if_failed(id, result)
+        self.on(id, |stream| stream.write_vectored(bufs))
     }
 
     fn close(&mut self, id: ConnectionId, how: Close) {
