@@ -12,6 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 /// As much as the broker reads at once: with less, the floor would be higher.
 const READ_BLOCK: usize = 256 * 1024;
@@ -69,14 +70,11 @@ impl Relay {
         Ok(Relay { poll, ends, frame, block: vec![0; READ_BLOCK] })
     }
 
-    /// Until the clients have gone.
-    pub(crate) fn run(mut self) -> Result<()> {
+    /// Until the clients have gone. Looks for as long as `spin` before it sleeps.
+    pub(crate) fn run(mut self, spin: Duration) -> Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, None) {
-                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
-                _ => {}
-            }
+            wait(&mut self.poll, &mut events, spin)?;
             for event in &events {
                 let Token(index) = event.token();
                 match self.on_event(index, event.is_readable(), event.is_writable()) {
@@ -171,6 +169,18 @@ impl Relay {
                 let publishers = publishers.clone();
                 publishers.into_iter().try_for_each(|publisher| self.forward(publisher))
             }
+        }
+    }
+}
+
+fn wait(poll: &mut Poll, events: &mut Events, spin: Duration) -> Result<()> {
+    let until = (!spin.is_zero()).then(|| Instant::now() + spin);
+    loop {
+        let is_looking = until.is_some_and(|until| Instant::now() < until);
+        match poll.poll(events, is_looking.then_some(Duration::ZERO)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
+            _ if is_looking && events.is_empty() => {}
+            _ => return Ok(()),
         }
     }
 }

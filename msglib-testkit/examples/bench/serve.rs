@@ -33,7 +33,7 @@ pub(crate) fn serve(options: &mut lexopt::Parser) -> Result<()> {
         "relay" => {
             let listener = std::net::TcpListener::bind(address)?;
             announce(listener.local_addr()?)?;
-            Relay::accept(&listener, shape)?.run()
+            Relay::accept(&listener, shape)?.run(spin)
         }
         other => Err(format!("cannot serve {other}: there is `broker` and `relay`").into()),
     }

@@ -9,6 +9,8 @@ use std::process::Command;
 pub(crate) enum Target {
     /// Moves the bytes, and nothing comes back.
     Relay,
+    /// The same, which looks for 100 µs before it sleeps: the floor of a broker that does.
+    RelaySpin,
     /// Moves the bytes, and an ack of 16 bytes back for each message.
     RelayAck,
     /// The stock broker of this build.
@@ -21,12 +23,13 @@ pub(crate) enum Target {
 
 impl Target {
     pub(crate) fn is_floor(&self) -> bool {
-        matches!(self, Target::Relay | Target::RelayAck)
+        matches!(self, Target::Relay | Target::RelaySpin | Target::RelayAck)
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Target::Relay => "relay",
+            Target::RelaySpin => "relay-spin",
             Target::RelayAck => "relay-ack",
             Target::Broker => "broker",
             Target::BrokerSpin => "broker-spin",
@@ -37,16 +40,20 @@ impl Target {
     /// How its process is started.
     pub(crate) fn command(&self, shape: Shape) -> Result<Command> {
         const LISTEN: [&str; 2] = ["--listen", "127.0.0.1:0"];
+        const SPIN: [&str; 2] = ["--spin-us", "100"];
         let mut itself = Command::new(std::env::current_exe()?);
         match self {
-            Target::Relay | Target::RelayAck => {
+            Target::Relay | Target::RelaySpin | Target::RelayAck => {
                 itself.args(["serve", "relay"]).args(LISTEN);
                 itself.args(["--publishers", &shape.publishers.to_string()]);
                 itself.args(["--consumers", &shape.consumers.to_string()]);
                 itself.args(["--frame", &shape.frame.to_string()]);
+                if *self == Target::RelaySpin {
+                    itself.args(SPIN);
+                }
             }
             Target::Broker => drop(itself.args(["serve", "broker"]).args(LISTEN)),
-            Target::BrokerSpin => drop(itself.args(["serve", "broker", "--spin-us", "100"]).args(LISTEN)),
+            Target::BrokerSpin => drop(itself.args(["serve", "broker"]).args(LISTEN).args(SPIN)),
             Target::Other { command, .. } => {
                 let mut words = command.split_whitespace();
                 let program = words.next().ok_or("the command of a broker program is empty")?;

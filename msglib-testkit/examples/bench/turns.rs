@@ -63,7 +63,7 @@ fn participants(row: &Row, brokers: &[Target]) -> Vec<Target> {
     }
     let mut all: Vec<Target> = row.floor.iter().chain(brokers).cloned().collect();
     if row.has_spin() && brokers.contains(&Target::Broker) {
-        all.push(Target::BrokerSpin);
+        all.extend([Target::RelaySpin, Target::BrokerSpin]);
     }
     all
 }
