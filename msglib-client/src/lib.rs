@@ -42,8 +42,8 @@ mod number_ranges;
 mod session;
 
 pub use connection::{
-    Batch, Builder, Confirmation, Connection, Delivery, Iter, Publisher, Refusal, Refusals, Settler, Subscription,
-    blocking_pull_subscribe_to_queue, publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
+    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Iter, Publisher, Refusal, Refusals, Settler,
+    Subscription, blocking_pull_subscribe_to_queue, publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
 };
 pub use error::Error;
 pub use session::{BrokerInfo, End, Event, Session, SessionConfig, SessionError, UserFrame};

@@ -4,6 +4,7 @@ use super::state::State;
 use crate::error::Error;
 use crate::session::SessionError;
 use bytes::Bytes;
+use core::ops::RangeInclusive;
 use core::task::Poll;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, Verdict};
 use std::collections::{BTreeMap, VecDeque};
@@ -85,34 +86,65 @@ impl State {
     /// The next delivery, if it has arrived. While it has not, there is credit for it and no ack waits.
     pub(super) fn next_delivery(&mut self, id: ConsumerId) -> Poll<Result<Arrived, Error>> {
         self.check_alive()?;
-        let consumer = self.consumers.get(id)?;
-        if let Some(arrived) = consumer.inbox.pop_front() {
-            consumer.taken += 1;
-            consumer.held += 1;
-            if consumer.prefetch > 0 && consumer.is_half_used() {
-                // What has arrived is given out in any case; an error comes again with the next call.
-                let _ = self.top_up(id);
+        match self.consumers.get(id)?.inbox.pop_front() {
+            Some(arrived) => {
+                self.taken(id, 1);
+                Poll::Ready(Ok(arrived))
             }
-            return Poll::Ready(Ok(arrived));
+            None => self.ask_for_more(id),
         }
-        let link = consumer.link;
+    }
+
+    /// The next deliveries that have arrived, one at least and at most `most`, as [`next_delivery`](Self::next_delivery). Their tags
+    /// follow each other.
+    pub(super) fn next_deliveries(&mut self, id: ConsumerId, most: usize) -> Poll<Result<VecDeque<Arrived>, Error>> {
+        self.check_alive()?;
+        let inbox = &mut self.consumers.get(id)?.inbox;
+        if inbox.is_empty() {
+            return self.ask_for_more(id);
+        }
+        let rest = inbox.split_off(most.max(1).min(inbox.len()));
+        let arrived = core::mem::replace(inbox, rest);
+        self.taken(id, arrived.len() as u64);
+        Poll::Ready(Ok(arrived))
+    }
+
+    /// The user has them now, and in exchange there may be credit for others.
+    fn taken(&mut self, id: ConsumerId, count: u64) {
+        let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
+        consumer.taken += count;
+        consumer.held += count;
+        if consumer.prefetch > 0 && consumer.is_half_used() {
+            // What has arrived is given out in any case; an error comes again with the next call.
+            let _ = self.top_up(id);
+        }
+    }
+
+    /// Nothing has arrived: see to it that something can.
+    fn ask_for_more<T>(&mut self, id: ConsumerId) -> Poll<Result<T, Error>> {
+        let link = self.consumers.get(id)?.link;
         self.session.flush_acks(link);
         self.top_up(id)?;
         Poll::Pending
     }
 
-    /// Settles one delivery: acks it, or refuses it with a verdict.
-    pub(super) fn settle(&mut self, id: ConsumerId, tag: u64, verdict: Option<Verdict>) -> Result<Settled, Error> {
+    /// Settles deliveries: acks them, or refuses them with a verdict.
+    pub(super) fn settle(
+        &mut self,
+        id: ConsumerId,
+        tags: RangeInclusive<u64>,
+        verdict: Option<Verdict>,
+    ) -> Result<Settled, Error> {
         self.check_alive()?;
         let consumer = self.consumers.get(id)?;
         let (link, half) = (consumer.link, u64::from(consumer.prefetch / 2));
         if let Some(verdict) = verdict {
-            self.session.refuse(link, tag..=tag, verdict)?;
+            self.session.refuse(link, tags, verdict)?;
             return Ok(Settled::Queued);
         }
         // With nothing left to take no company is in sight; at half of the prefetch there is enough of it.
         let alone = consumer.inbox.is_empty();
-        self.session.ack(link, tag..=tag)?;
+        self.session.ack(link, tags)?;
         if !alone && self.session.waiting_acks(link) < half {
             return Ok(Settled::Waits);
         }
@@ -161,10 +193,10 @@ impl State {
         }
     }
 
-    /// A delivery that was taken is held no more.
-    pub(super) fn release(&mut self, id: ConsumerId) {
+    /// Deliveries that were taken are held no more.
+    pub(super) fn release(&mut self, id: ConsumerId, count: u64) {
         let Some(consumer) = self.consumers.open.get_mut(&id) else { return };
-        consumer.held -= 1;
+        consumer.held -= count;
         if consumer.abandoned && consumer.held == 0 {
             self.forget(id);
         }

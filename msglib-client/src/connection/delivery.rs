@@ -1,7 +1,7 @@
 //! Deliveries, and how each is settled once.
 
 use super::Connection;
-use super::consuming::{ConsumerId, Settled};
+use super::consuming::ConsumerId;
 use crate::error::Error;
 use bytes::Bytes;
 use core::fmt;
@@ -125,15 +125,9 @@ impl Settler {
         self.held = false;
         let shared = &self.connection.shared;
         let mut state = shared.lock();
-        let settled = state.settle(self.consumer, self.tag, verdict);
-        state.release(self.consumer);
-        shared.write_due(state, 1);
-        if settled? == Settled::Queued
-            && let Some(error) = shared.lock().ended()
-        {
-            return Err(error);
-        }
-        Ok(())
+        let settled = state.settle(self.consumer, self.tag..=self.tag, verdict);
+        state.release(self.consumer, 1);
+        shared.write_settled(state, settled)
     }
 }
 
@@ -143,7 +137,7 @@ impl Drop for Settler {
         if self.held {
             let shared = &self.connection.shared;
             let mut state = shared.lock();
-            state.release(self.consumer);
+            state.release(self.consumer, 1);
             shared.write_due(state, 1);
         }
     }

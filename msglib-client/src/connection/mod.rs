@@ -4,6 +4,7 @@ mod answers;
 mod builder;
 mod by_name;
 mod consuming;
+mod deliveries;
 mod delivery;
 mod one_stream;
 mod publish;
@@ -16,6 +17,7 @@ mod subscription;
 mod user_inbox;
 
 pub use builder::Builder;
+pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Settler};
 pub use publish::{Confirmation, publish_to_q, publish_to_q_confirmed};
 pub use publisher::{Batch, Publisher};

@@ -6,6 +6,7 @@
 //! Leader and follower: at most one thread reads ([`State::reading`]); others that wait for something do so on a condition
 //! variable until the reader has brought them what they wait for, or gives the role up, for whatever reason.
 
+use super::consuming::Settled;
 use super::state::State;
 use crate::error::{Error, would_block};
 use core::task::Poll;
@@ -181,6 +182,21 @@ impl Shared {
             // Left by a call that could not wait; if the writer is taken, somebody is at it.
             let _ = self.write_pending(&mut half);
         }
+    }
+
+    /// What a settling has queued, as [`write_due`](Self::write_due); an error if the connection ends with it.
+    pub(super) fn write_settled(
+        &self,
+        state: MutexGuard<'_, State>,
+        settled: Result<Settled, Error>,
+    ) -> Result<(), Error> {
+        self.write_due(state, 1);
+        if settled? == Settled::Queued
+            && let Some(error) = self.lock().ended()
+        {
+            return Err(error);
+        }
+        Ok(())
     }
 
     fn write_pending(&self, half: &mut WriteHalf) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use super::Connection;
 use super::consuming::ConsumerId;
+use super::deliveries::Deliveries;
 use super::delivery::{Delivery, Settler};
 use super::shared::Patience;
 use crate::error::Error;
@@ -83,6 +84,31 @@ impl Subscription {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Delivery, Error> {
         self.take(Patience::Wait)
+    }
+
+    /// Waits for the next delivery, and takes all that have arrived by then, at most `most` (0 counts as 1). What
+    /// [`next`](Subscription::next) and [`ack`](Delivery::ack) do for each message is done once for all of them, so this is for many
+    /// small messages, with a prefetch.
+    ///
+    /// ```no_run
+    /// # use msglib_client::{Connection, Error, subscribe_with_prefetch};
+    /// # fn example(connection: &Connection, mut work: impl FnMut(&[u8])) -> Result<(), Error> {
+    /// let mut jobs = subscribe_with_prefetch(connection, "jobs", 1000)?;
+    /// loop {
+    ///     let batch = jobs.next_batch(500)?;
+    ///     batch.payloads().for_each(&mut work);
+    ///     batch.ack()?; // or each of them on its own: `for job in batch { … }`
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Subscription::next).
+    pub fn next_batch(&mut self, most: usize) -> Result<Deliveries, Error> {
+        let shared = &self.connection.shared;
+        let arrived = shared.wait(Patience::Wait, |state| state.next_deliveries(self.id, most))?;
+        Ok(Deliveries::new(self.connection.clone(), self.id, arrived))
     }
 
     /// The next delivery, if it is there without waiting.

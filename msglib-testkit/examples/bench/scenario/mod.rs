@@ -1,5 +1,6 @@
 //! What is measured: one row each, and how one turn of it runs.
 
+mod client;
 mod idle;
 mod in_memory;
 mod queues;
@@ -42,6 +43,8 @@ pub(crate) enum Scenario {
     /// So many messages wait before the consumer begins.
     Behind(Plan, u64),
     RoundTrip,
+    /// The blocking client.
+    Client,
     IdleConnections(usize),
     ManyQueues {
         queues: usize,
@@ -100,6 +103,10 @@ impl Row {
             Scenario::RoundTrip => {
                 let server = Server::start(target, Plan::new(1, 1).shape()?, cores)?;
                 round_trip::measure(&server, target, warm_up, time)
+            }
+            Scenario::Client => {
+                let server = Server::start(target, Plan::new(1, 1).shape()?, cores)?;
+                client::measure(&server, target, cores.generator, warm_up, time)
             }
             Scenario::IdleConnections(count) => {
                 let server = Server::start(target, Plan::new(1, 1).shape()?, cores)?;

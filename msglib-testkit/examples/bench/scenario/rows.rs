@@ -36,6 +36,7 @@ fn flows(quick: bool, most_connections: usize) -> Vec<Row> {
         flow("crowd", &crowd_is, Target::RelayAck, crowd),
         row("rtt", "there and back, the client spins; CPU for each of the two messages", Scenario::RoundTrip)
             .with_floor(Target::Relay),
+        row("client", "the blocking client: batches of 250, a prefetch of 1,000", Scenario::Client),
         row("behind", format!("{} wait before the consumer begins", grouped(count)), Scenario::Behind(behind, count)),
     ]
 }
