@@ -19,6 +19,8 @@ const PREFETCH: u32 = 1_000;
 /// As the load tops up its window.
 const BATCH: usize = 250;
 const PAYLOAD: [u8; 128] = [b'x'; 128];
+/// Messages that wait in between: far below the limit of a queue.
+const MOST: u64 = 2_000_000;
 
 pub(super) fn measure(
     server: &Server,
@@ -68,7 +70,7 @@ fn publish(server: &Server, core: usize, time: Duration) -> Result<Side> {
         let connection = connect(server)?;
         let mut publisher = connection.publisher_to_q(QUEUE)?;
         let (begin, mut messages) = (Instant::now(), 0);
-        while begin.elapsed() < time {
+        while begin.elapsed() < time && messages < MOST {
             let mut batch = publisher.batch();
             for _ in 0..BATCH {
                 messages = batch.publish(&PAYLOAD)?;
