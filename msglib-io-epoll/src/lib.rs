@@ -1,7 +1,7 @@
 //! The socket transport of msglib: TCP on epoll, through mio and socket2.
 //!
 //! - For a broker: [`EpollSocketManager`], an implementation of
-//!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T15 of
+//!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T16 of
 //!   [`msglib_proto::transport`].
 //! - For a client: [`connect`], which gives a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out.
 //!

@@ -6,6 +6,7 @@ use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
+use std::sync::{Arc, Condvar};
 
 /// Something to tell at the next poll.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +21,21 @@ pub(crate) enum Report {
 pub(crate) struct Shared {
     /// In the order in which things happened. At most one `Readable` and one `Writable` for each connection.
     pub(crate) reports: VecDeque<Report>,
+    /// Something was added to the reports since somebody asked (T16).
+    pub(crate) has_news: bool,
     /// The connections that are draining, the first to give up first.
     pub(crate) drains: BTreeSet<(Instant, ConnectionId)>,
     /// Memory for the pipes.
     pub(crate) spares: Spares,
     /// The most bytes that a pipe holds.
     pub(crate) capacity: usize,
+}
+
+impl Shared {
+    pub(crate) fn report(&mut self, report: Report) {
+        self.reports.push_back(report);
+        self.has_news = true;
+    }
 }
 
 /// How far the manager's side is.
@@ -61,6 +71,8 @@ pub(crate) struct Connection {
     peer: Peer,
     /// Whether a handle on the peer's stream exists.
     held: bool,
+    /// What those threads of the peer wait on that wait for a change; each of them has a share.
+    changed: Option<Arc<Condvar>>,
     to_broker: Pipe,
     to_peer: Pipe,
     /// The broker knows that there is nothing to read: what comes next is worth a report (T5).
@@ -83,6 +95,7 @@ impl Connection {
             broker: Broker::Backlog,
             peer: Peer::Open,
             held: true,
+            changed: None,
             to_broker: Pipe::default(),
             to_peer: Pipe::default(),
             read_armed: true,
@@ -152,6 +165,7 @@ impl Connection {
             return Err(error::reset_by_peer(self.address));
         }
         let count = if self.to_broker.is_empty() { 0 } else { self.to_broker.pull(buf, &mut shared.spares) };
+        self.tell_those_who_wait();
         if self.peer == Peer::Open {
             self.read_armed |= count < buf.len();
             return if count == 0 { Err(error::would_block()) } else { Ok(count) };
@@ -173,6 +187,7 @@ impl Connection {
         let offered = length(bufs);
         let room = shared.capacity - self.to_peer.len();
         self.write_armed |= room < offered;
+        self.tell_those_who_wait();
         match room.min(offered) {
             0 if offered == 0 => Ok(0),
             0 => Err(error::would_block()),
@@ -214,6 +229,7 @@ impl Connection {
         self.broker = as_what;
         self.write_armed = false;
         self.to_broker.clear(&mut shared.spares);
+        self.tell_those_who_wait();
     }
 
     /// Whether `read` will return the end, or a reset, and has not yet.
@@ -271,6 +287,7 @@ impl Connection {
     pub(crate) fn peer_shutdown_write(&mut self, shared: &mut Shared) {
         if self.peer == Peer::Open {
             self.peer = Peer::ShutDown;
+            self.tell_those_who_wait();
             self.tell_of_end(shared);
         }
     }
@@ -280,6 +297,7 @@ impl Connection {
             return;
         }
         self.peer = Peer::Reset;
+        self.tell_those_who_wait();
         self.to_broker.clear(&mut shared.spares);
         self.nobody_reads(shared);
         self.tell_of_end(shared);
@@ -314,6 +332,19 @@ impl Connection {
         self.to_broker.owns_memory() || self.to_peer.owns_memory()
     }
 
+    /// For a thread of the peer that is about to wait.
+    pub(crate) fn changed(&mut self) -> Arc<Condvar> {
+        Arc::clone(self.changed.get_or_insert_default())
+    }
+
+    /// What a thread of the peer waits for may have come. It holds the lock, so nobody wakes before the change is made.
+    fn tell_those_who_wait(&self) {
+        // A share beside this one belongs to one who waits; to notify nobody would be a system call for nothing.
+        if let Some(changed) = self.changed.as_ref().filter(|changed| Arc::strong_count(changed) > 1) {
+            changed.notify_all();
+        }
+    }
+
     fn broker_may_write(&self) -> bool {
         matches!(self.broker, Broker::Backlog | Broker::Open)
     }
@@ -324,7 +355,7 @@ impl Connection {
         self.read_armed = false;
         if !self.readable_queued {
             self.readable_queued = true;
-            shared.reports.push_back(Report::Readable(self.id));
+            shared.report(Report::Readable(self.id));
         }
     }
 
@@ -332,7 +363,7 @@ impl Connection {
         self.write_armed = false;
         if !self.writable_queued {
             self.writable_queued = true;
-            shared.reports.push_back(Report::Writable(self.id));
+            shared.report(Report::Writable(self.id));
         }
     }
 }

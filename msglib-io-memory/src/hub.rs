@@ -5,8 +5,8 @@
 use crate::connection::{Connection, Report, Shared};
 use crate::error;
 use msglib_proto::Instant;
-use msglib_proto::transport::{Address, Close, ConnectionId, ConnectionTable, Peer, Readiness};
-use std::io::{self, IoSlice};
+use msglib_proto::transport::{Address, Close, ConnectionId, ConnectionTable, Peer, Readiness, Waker};
+use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Each method takes the lock once.
@@ -22,12 +22,15 @@ struct State {
     /// How many connections wait to be reported, and how many may.
     waiting: usize,
     backlog: usize,
+    /// Who wants to know of news (T16).
+    waker: Option<Waker>,
 }
 
 impl Hub {
     pub(crate) fn new(pipe_capacity: usize, backlog: usize) -> Hub {
         let shared = Shared { capacity: pipe_capacity, ..Shared::default() };
-        Hub { state: Mutex::new(State { connections: ConnectionTable::new(), shared, waiting: 0, backlog }) }
+        let connections = ConnectionTable::new();
+        Hub { state: Mutex::new(State { connections, shared, waiting: 0, backlog, waker: None }) }
     }
 
     /// A new connection for the peer at `address`; `Err` has the number of those that wait, if no more may.
@@ -39,8 +42,20 @@ impl Hub {
         state.waiting += 1;
         let id = state.connections.next_id();
         state.connections.insert(Connection::new(id, address));
-        state.shared.reports.push_back(Report::Opened(id));
+        let had_news = state.shared.has_news;
+        state.shared.report(Report::Opened(id));
+        Hub::announce(state, had_news);
         Ok(id)
+    }
+
+    /// Lets go of the lock, and tells of the first news since the last poll (T16): not under the lock, for a waker is
+    /// somebody else's code.
+    fn announce(state: MutexGuard<'_, State>, had_news: bool) {
+        let waker = state.waker.as_ref().filter(|_| state.shared.has_news && !had_news).cloned();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,6 +74,14 @@ impl Hub {
             let Some(report) = state.shared.reports.pop_front() else { break };
             ready.extend(state.readiness(report));
         }
+        state.shared.has_news = false;
+    }
+
+    /// From here on `waker` is told of news, and at once of what nobody has polled for yet (T16).
+    pub(crate) fn announce_to(&self, waker: Waker) {
+        let mut state = self.lock();
+        state.waker = Some(waker);
+        Hub::announce(state, false);
     }
 
     pub(crate) fn read(&self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
@@ -94,28 +117,57 @@ impl Hub {
     }
 }
 
-/// For the peers.
+/// For the peers. A call that would block waits for a change if `waits` says so.
 impl Hub {
-    pub(crate) fn peer_read(&self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
-        self.lock().for_peer(id, |connection, shared| connection.peer_read(buf, shared))
+    pub(crate) fn peer_read(&self, id: ConnectionId, buf: &mut [u8], waits: bool) -> io::Result<usize> {
+        self.peer_try(id, waits, |connection, shared| connection.peer_read(buf, shared))
     }
 
-    pub(crate) fn peer_write(&self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.lock().for_peer(id, |connection, shared| connection.peer_write(bufs, shared))
+    pub(crate) fn peer_write(&self, id: ConnectionId, bufs: &[IoSlice<'_>], waits: bool) -> io::Result<usize> {
+        self.peer_try(id, waits, |connection, shared| connection.peer_write(bufs, shared))
     }
 
     pub(crate) fn peer_shutdown_write(&self, id: ConnectionId) {
-        self.lock().for_peer(id, Connection::peer_shutdown_write);
+        self.peer_does(id, Connection::peer_shutdown_write);
     }
 
     pub(crate) fn peer_reset(&self, id: ConnectionId) {
-        self.lock().for_peer(id, Connection::peer_reset);
+        self.peer_does(id, Connection::peer_reset);
     }
 
     pub(crate) fn peer_drop(&self, id: ConnectionId) {
+        self.peer_does(id, Connection::peer_drop);
+    }
+
+    fn peer_does(&self, id: ConnectionId, act: impl FnOnce(&mut Connection, &mut Shared)) {
         let mut state = self.lock();
-        state.for_peer(id, Connection::peer_drop);
+        let had_news = state.shared.has_news;
+        state.for_peer(id, act);
         state.remove_if_over(id);
+        Hub::announce(state, had_news);
+    }
+
+    fn peer_try(
+        &self,
+        id: ConnectionId,
+        waits: bool,
+        mut act: impl FnMut(&mut Connection, &mut Shared) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut state = self.lock();
+        loop {
+            let had_news = state.shared.has_news;
+            match state.for_peer(id, &mut act) {
+                // Nothing was changed, so there is nothing to announce.
+                Err(error) if waits && error.kind() == ErrorKind::WouldBlock => {
+                    let changed = state.for_peer(id, |connection, _| connection.changed());
+                    state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                result => {
+                    Hub::announce(state, had_news);
+                    return result;
+                }
+            }
+        }
     }
 }
 
@@ -190,7 +242,7 @@ mod tests {
         let hub = Hub::new(4, 8);
         let id = hub.connect(0).unwrap();
         hub.poll(Instant::ZERO, &mut Vec::new());
-        hub.peer_write(id, &[IoSlice::new(b"in")]).unwrap();
+        hub.peer_write(id, &[IoSlice::new(b"in")], false).unwrap();
         hub.write(id, &[IoSlice::new(b"out, and more")]).unwrap();
         (hub, id)
     }
@@ -216,7 +268,7 @@ mod tests {
             },
             |hub, id| {
                 hub.close(id, LATE);
-                hub.peer_read(id, &mut [0; 8]).unwrap();
+                hub.peer_read(id, &mut [0; 8], false).unwrap();
             },
             |hub, id| {
                 hub.peer_reset(id);
@@ -256,7 +308,7 @@ mod tests {
         let (hub, id) = busy();
         assert!(hub.lock().connections.get(id).unwrap().owns_memory());
         hub.read(id, &mut [0; 8]).unwrap();
-        hub.peer_read(id, &mut [0; 8]).unwrap();
+        hub.peer_read(id, &mut [0; 8], false).unwrap();
         assert!(!hub.lock().connections.get(id).unwrap().owns_memory());
 
         let (hub, id) = busy();
@@ -269,9 +321,9 @@ mod tests {
         let (hub, id) = busy();
         for _ in 0..100 {
             hub.write(id, &[IoSlice::new(b"more than fits")]).unwrap_or(0);
-            hub.peer_read(id, &mut [0; 8]).unwrap();
+            hub.peer_read(id, &mut [0; 8], false).unwrap();
             hub.read(id, &mut [0; 8]).unwrap_or(0);
-            hub.peer_write(id, &[IoSlice::new(b"x")]).unwrap();
+            hub.peer_write(id, &[IoSlice::new(b"x")], false).unwrap();
         }
         assert_eq!(kept(&hub).1, 2, "one for each direction");
     }
@@ -281,7 +333,7 @@ mod tests {
         let (hub, id) = busy();
         hub.poll(Instant::ZERO, &mut Vec::new());
         hub.close(id, LATE);
-        hub.peer_read(id, &mut [0; 2]).unwrap();
+        hub.peer_read(id, &mut [0; 2], false).unwrap();
         hub.peer_shutdown_write(id);
         assert_eq!(kept(&hub), (1, 0, 1));
 

@@ -1,9 +1,10 @@
-//! The in-memory transport of msglib: bounded pipes that never block, and a clock that a test moves.
+//! The in-memory transport of msglib: bounded pipes that block only if they are told to, and a clock that a test moves.
 //!
 //! A [`Transport`] is a little world of its own. In it a broker binds an [`InMemoryConnectionManager`] to the name of
 //! an endpoint, and clients [`connect`](Transport::connect) to that name. Each of them gets a [`MemoryStream`], which is
 //! `std::io::Read` and `Write`. Nothing here waits: what would have to wait says [`WouldBlock`](std::io::ErrorKind),
-//! and time passes only when somebody moves the [`Clock`].
+//! and time passes only when somebody moves the [`Clock`]. A client on a thread of its own can
+//! [ask to wait](MemoryStream::set_blocking).
 //!
 //! So that a test sees its broker's faults, this transport reports no more than the contract
 //! ([`msglib_proto::transport`]) makes it: a broker that stops reading before it was told `WouldBlock` waits in vain.

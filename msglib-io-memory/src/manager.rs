@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 /// What a broker uses to talk to the peers that [`connect`](Transport::connect) to its endpoint.
 ///
-/// Keeps the rules T1 to T15 of [`msglib_proto::transport`], and these of its own:
+/// Keeps the rules T1 to T16 of [`msglib_proto::transport`], and these of its own:
 ///
-/// - `poll` never waits, whatever its time-out, so there is no waker. Its cost grows with what it reports, not with the
-///   number of connections.
+/// - `poll` never waits, whatever its time-out, so there is no waker; but it
+///   [announces](ConnectionManager::announce) its news, so that a
+///   [`CompositeConnectionManager`](msglib_proto::transport::CompositeConnectionManager) can wait for it beside sockets. Its cost
+///   grows with what it reports, not with the number of connections.
 /// - Reports come in the order in which things happened, and no more often than the contract asks for.
 /// - A connection whose `read` or `write` has failed for good (T14) is closed thereby; its id is `NotFound` from there on.
 /// - `write` is `BrokenPipe` when the peer has dropped its stream, `read` and `write` are `ConnectionReset` when it has
@@ -85,6 +87,11 @@ impl ConnectionManager for InMemoryConnectionManager {
 
     fn waker(&self) -> Option<Waker> {
         None
+    }
+
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.hub.announce_to(waker);
+        true
     }
 
     fn seed(&mut self) -> u128 {

@@ -403,6 +403,10 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         self.inner.waker()
     }
 
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.inner.announce(waker)
+    }
+
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }

@@ -4,7 +4,9 @@
 #[path = "fixtures/mod.rs"]
 mod fixtures;
 
-use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Stingy, Transformed, Unpleasant};
+use fixtures::{
+    MemoryBesideSockets, OverEpoll, OverMemory, Plain, Recorded, SideBySide, Stingy, Transformed, Unpleasant,
+};
 
 mod memory {
     msglib_testkit::abuse!(super::OverMemory<super::Plain>);
@@ -37,4 +39,8 @@ mod transform_over_memory {
 
 mod recorder_over_memory {
     msglib_testkit::abuse!(super::OverMemory<super::Recorded>);
+}
+
+mod memory_beside_sockets {
+    msglib_testkit::abuse!(super::SideBySide<super::MemoryBesideSockets>);
 }

@@ -3,7 +3,10 @@
 #[path = "fixtures/mod.rs"]
 mod fixtures;
 
-use fixtures::{OverEpoll, OverMemory, Plain, Recorded, Stingy, Transformed, Unpleasant};
+use fixtures::{
+    MemoryBesideMemory, MemoryBesideSockets, OverEpoll, OverMemory, Plain, Recorded, SideBySide, SocketsBesideSilence,
+    SocketsBesideSockets, Stingy, Transformed, Unpleasant,
+};
 
 mod memory {
     msglib_testkit::conformance!(super::OverMemory<super::Plain>);
@@ -56,4 +59,20 @@ mod recorder_over_memory {
 
 mod recorder_over_epoll {
     msglib_testkit::conformance!(super::OverEpoll<super::Recorded>);
+}
+
+mod memory_beside_sockets {
+    msglib_testkit::conformance!(super::SideBySide<super::MemoryBesideSockets>);
+}
+
+mod sockets_beside_sockets {
+    msglib_testkit::conformance!(super::SideBySide<super::SocketsBesideSockets>);
+}
+
+mod sockets_beside_silence {
+    msglib_testkit::conformance!(super::SideBySide<super::SocketsBesideSilence>);
+}
+
+mod memory_beside_memory {
+    msglib_testkit::conformance!(super::SideBySide<super::MemoryBesideMemory>);
 }

@@ -1,11 +1,14 @@
 //! The conformance kit catches what it is there for: each manager here is broken in one way, and the case that is about
 //! that fails by the right rule, while it passes with the same manager unbroken.
 
+#[path = "conformance_catches/announcing.rs"]
+mod announcing;
 #[path = "conformance_catches/broken.rs"]
 mod broken;
 #[path = "conformance_catches/faults.rs"]
 mod faults;
 
+use announcing::{AnnouncesNothing, AnnouncesOnce, KeepsTheFirstWaker};
 use broken::{Broken, Fault, Limited};
 use faults::*;
 use msglib_testkit::conformance::{Fixture, Outcome, Rule, cases};
@@ -102,6 +105,9 @@ catches! {
     a_waker_that_does_nothing: DeafWaker by t15_a_wake_ends_a_waiting_poll as T15;
     a_wake_that_came_too_early:
         ForgetsEarlyWakes by t15_a_wake_while_nobody_waits_ends_the_next_poll as T15 against KeepsWakes;
+    an_empty_promise: AnnouncesNothing by t16_news_are_announced as T16;
+    announced_once: AnnouncesOnce by t16_news_are_announced as T16;
+    the_first_who_asked: KeepsTheFirstWaker by t16_the_latest_waker_counts as T16;
 }
 
 /// A panic of the manager's own is no verdict of the kit, but fails the case as well.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Records all that a broker is told by any connection manager, and changes nothing of it.
 ///
 /// Put it outermost, so that what is recorded is what the broker saw. Each call takes a lock that nobody else holds for
-/// long, and copies what was read. Keeps the rules T1 to T15 where the inner manager does.
+/// long, and copies what was read. Keeps the rules T1 to T16 where the inner manager does.
 ///
 /// Dropped, it ends its stream; while a panic goes through the broker it also writes its ring, if
 /// [`dump_on_panic`](Recorder::dump_on_panic) says where to.
@@ -198,6 +198,10 @@ impl<M: ConnectionManager> ConnectionManager for Recorder<M> {
         let waker = self.inner.waker();
         self.log.lock().segment(0).waker(waker.is_some());
         waker
+    }
+
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.inner.announce(waker)
     }
 
     fn seed(&mut self) -> u128 {

@@ -25,13 +25,18 @@
 //! | **T13** | After `write` returned `WouldBlock` or took only a part, [`Readiness::Writable`] follows when there is room. |
 //! | **T14** | Any error of `read` or `write` but `WouldBlock` and `Interrupted` ends that connection for good; an id that is unknown, or was closed, is `NotFound`. |
 //! | **T15** | A [`Waker`] used on another thread ends a waiting `poll`; a wake while nobody waits ends the next one. |
+//! | **T16** | After [`announce`](ConnectionManager::announce) has returned true, its waker is called whenever something new can be reported that the caller's own calls have not brought about. |
 //!
 //! What is only a hint: which of several ready connections is reported first, how often, and in how many pieces bytes
 //! arrive.
+//!
+//! Several managers side by side are one: [`CompositeConnectionManager`].
 
+mod composite;
 mod connection_table;
 mod waker;
 
+pub use composite::{CompositeConnectionManager, Members};
 pub use connection_table::ConnectionTable;
 pub use waker::Waker;
 
@@ -188,7 +193,7 @@ pub enum Close {
 /// A source of connections and the way to their bytes.
 ///
 /// The manager owns its connections; callers hold [`ConnectionId`]s. It is object-safe, and every method is called
-/// from one thread. The [module's table](self) has the rules T1 to T15 that an implementation must keep;
+/// from one thread. The [module's table](self) has the rules T1 to T16 that an implementation must keep;
 /// `msglib-testkit` has the conformance kit that tries them.
 ///
 /// A backend that has nothing better can keep its connections in a [`ConnectionTable`].
@@ -236,6 +241,19 @@ pub trait ConnectionManager {
     /// Something that ends a waiting `poll` from another thread (T15); `None` where a poll never waits.
     fn waker(&self) -> Option<Waker>;
 
+    /// Asks to be told, by `waker`, when something becomes ready while nobody polls: for a caller that waits elsewhere, as a
+    /// [`CompositeConnectionManager`] does for the managers that it puts side by side. True if it will be (T16); a later call
+    /// takes the place of an earlier one.
+    ///
+    /// The waker is called on whatever thread makes the news: data, an end, a connection, room. Once is enough until the next
+    /// poll. What was reported already and is so still, as an end that nobody has read, is no news. By default false, and
+    /// whoever asks looks now and then instead; so for a backend that learns what is ready from the system only when it polls. A
+    /// decorator that passes the call on answers for what it holds back itself.
+    fn announce(&mut self, waker: Waker) -> bool {
+        drop(waker);
+        false
+    }
+
     /// Entropy: the system's in production, the test's under a test. A broker asks once, at its start, and derives
     /// all of its randomness from the answer.
     fn seed(&mut self) -> u128;
@@ -264,6 +282,9 @@ macro_rules! forward {
             }
             fn waker(&self) -> Option<Waker> {
                 (**self).waker()
+            }
+            fn announce(&mut self, waker: Waker) -> bool {
+                (**self).announce(waker)
             }
             fn seed(&mut self) -> u128 {
                 (**self).seed()

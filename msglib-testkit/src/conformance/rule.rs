@@ -21,11 +21,12 @@ pub enum Rule {
     T13,
     T14,
     T15,
+    T16,
 }
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 15] = [
+    pub const ALL: [Rule; 16] = [
         Rule::T1,
         Rule::T2,
         Rule::T3,
@@ -41,6 +42,7 @@ impl Rule {
         Rule::T13,
         Rule::T14,
         Rule::T15,
+        Rule::T16,
     ];
 
     /// What the rule asks for, in one sentence.
@@ -66,6 +68,7 @@ impl Rule {
             Rule::T13 => "after `WouldBlock` or a partial write `Writable` follows when there is room",
             Rule::T14 => "an error ends its connection for good; an unknown or closed id is `NotFound`",
             Rule::T15 => "a wake from another thread ends a waiting `poll`, or the next one",
+            Rule::T16 => "what `announce` has promised: its waker is called when there is something new to report",
         }
     }
 }

@@ -15,7 +15,7 @@ const READS_PER_DRAIN: usize = 16;
 /// Records and a keystream over the connections of another manager; the peers use
 /// [`TransformStream`](super::TransformStream) with the same key. The shape of TLS, not security.
 ///
-/// Keeps the rules T1 to T15 where the inner manager does, and these of its own:
+/// Keeps the rules T1 to T16 where the inner manager does, and these of its own:
 ///
 /// - For each connection it holds at most 32 KiB of sealed bytes and two records of opened ones.
 /// - `write` takes bytes while there is room for them here, whether there is room below or not.
@@ -244,6 +244,10 @@ impl<M: ConnectionManager> ConnectionManager for Transform<M> {
 
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
+    }
+
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.inner.announce(waker)
     }
 
     fn seed(&mut self) -> u128 {

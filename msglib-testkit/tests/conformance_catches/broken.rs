@@ -31,6 +31,9 @@ pub(crate) trait Fault: Default {
     fn waker(&self) -> Option<Waker> {
         None
     }
+    fn announce(&mut self, honest: &mut Memory, waker: Waker) -> bool {
+        honest.announce(waker)
+    }
 }
 
 pub(crate) struct World {
@@ -61,6 +64,9 @@ impl<B: Fault> ConnectionManager for Broken<B> {
     }
     fn waker(&self) -> Option<Waker> {
         self.fault.waker()
+    }
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.fault.announce(&mut self.world.honest, waker)
     }
     fn seed(&mut self) -> u128 {
         self.world.honest.seed()

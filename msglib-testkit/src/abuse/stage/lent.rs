@@ -36,6 +36,9 @@ impl<F: Fixture> ConnectionManager for Lent<'_, F> {
     fn waker(&self) -> Option<Waker> {
         self.0.borrow_mut().manager().waker()
     }
+    fn announce(&mut self, waker: Waker) -> bool {
+        self.0.borrow_mut().manager().announce(waker)
+    }
     fn seed(&mut self) -> u128 {
         self.0.borrow_mut().manager().seed()
     }

@@ -81,6 +81,8 @@ macro_rules! __conformance_cases {
             t14_writing_to_a_peer_that_is_gone_fails
             t15_a_wake_ends_a_waiting_poll
             t15_a_wake_while_nobody_waits_ends_the_next_poll
+            t16_news_are_announced
+            t16_the_latest_waker_counts
         }
     };
 }

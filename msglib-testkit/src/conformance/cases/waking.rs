@@ -1,11 +1,14 @@
-//! Another thread ends a wait: T15.
+//! Another thread ends a wait: T15; news that are announced: T16.
 
 use crate::conformance::trial::Trial;
 use crate::conformance::{Fixture, Outcome, Rule, Skipped};
 use core::time::Duration;
 use msglib_proto::transport::{ConnectionManager, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Instant;
 
 /// The time-out of a poll that nobody wakes, to see whether it waits.
 const IDLE: Duration = Duration::from_millis(1500);
@@ -91,4 +94,67 @@ fn visible_waker<F: Fixture>(trial: &mut Trial<'_, F>) -> Result<Option<Waker>, 
             Ok(None)
         }
     }
+}
+
+/// A new connection, data, an end, and room: each is announced, without a poll, by a manager that has promised to. (One that
+/// has not is asked now and then instead; nothing is missing.)
+pub fn t16_news_are_announced<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut trial = Trial::new(fixture, Rule::T16);
+    let Some(calls) = announcements(&mut trial) else { return Ok(()) };
+    let peer = expect_call(&mut trial, &calls, "a new connection", |trial| trial.connect());
+    let id = trial.accept();
+    for round in 0..3u8 {
+        expect_call(&mut trial, &calls, "data", |trial| trial.peer_push(peer, &[round; 5]));
+        trial.receive(id, &[round; 5]);
+    }
+    let accepted = trial.fill(id)?;
+    let mut received = Vec::new();
+    expect_call(&mut trial, &calls, "room", |trial| trial.peer_read_available(peer, &mut received));
+    trial.peer_receive(peer, received, &accepted);
+    expect_call(&mut trial, &calls, "an end", |trial| trial.peer_drop(peer));
+    trial.receive_to_end(id, 64, b"");
+    Ok(())
+}
+
+/// Whoever asks last is told, and nobody else.
+pub fn t16_the_latest_waker_counts<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut trial = Trial::new(fixture, Rule::T16);
+    let Some(first) = announcements(&mut trial) else { return Ok(()) };
+    let second = announcements(&mut trial);
+    trial.check(second.is_some(), "the promise again", "none, the second time");
+    let second = second.unwrap_or_default();
+    expect_call(&mut trial, &second, "a new connection", |trial| trial.connect());
+    let late = first.load(Ordering::Acquire);
+    trial.check(late == 0, "no call of the earlier waker", format_args!("{late}"));
+    Ok(())
+}
+
+/// How often a new waker is called, if the manager promises to.
+fn announcements<F: Fixture>(trial: &mut Trial<'_, F>) -> Option<Arc<AtomicUsize>> {
+    let calls = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&calls);
+    let waker = Waker::new(move || {
+        counted.fetch_add(1, Ordering::AcqRel);
+    });
+    trial.manager().announce(waker).then_some(calls)
+}
+
+/// Does something that makes news, and waits for the call: no longer than a poll that was woken may take.
+#[track_caller]
+fn expect_call<F: Fixture, T>(
+    trial: &mut Trial<'_, F>,
+    calls: &AtomicUsize,
+    what: &str,
+    act: impl FnOnce(&mut Trial<'_, F>) -> T,
+) -> T {
+    trial.rounds(3);
+    calls.store(0, Ordering::Release);
+    let done = act(trial);
+    let start = Instant::now();
+    while calls.load(Ordering::Acquire) == 0 {
+        let in_time = start.elapsed() < PROMPT;
+        trial.check(in_time, format_args!("a call of the waker: {what}"), format_args!("none in {PROMPT:?}"));
+        thread::yield_now();
+    }
+    done
 }

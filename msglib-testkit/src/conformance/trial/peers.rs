@@ -76,6 +76,14 @@ impl<F: Fixture> Trial<'_, F> {
         });
     }
 
+    /// The peer writes `bytes`, for which there is room, without a poll.
+    #[track_caller]
+    pub(crate) fn peer_push(&mut self, key: PeerKey, bytes: &[u8]) {
+        let written = self.peer_write(key, bytes);
+        self.check(written == Ok(bytes.len()), format_args!("room for {} bytes", bytes.len()), shown(&written));
+        self.peer(key).drive();
+    }
+
     /// The peer writes on from `bytes[*sent]`, for as long as there is room.
     #[track_caller]
     pub(crate) fn peer_write_on(&mut self, key: PeerKey, bytes: &[u8], sent: &mut usize) {
