@@ -1,5 +1,9 @@
 //! The wire format as a seam (rung 5 of the ladder of control in ARCHITECTURE.md): what a core needs to know of a protocol.
 
+mod frame_buffer;
+
+pub use frame_buffer::FrameBuffer;
+
 use crate::reason::{Reason, Reject};
 use core::fmt;
 use core::time::Duration;
@@ -12,6 +16,11 @@ use thiserror::Error;
 /// A dialect is split in two for each connection: the [`Decoder`](Dialect::Decoder) turns bytes into frames and knows
 /// nothing else, and the [`Session`](Dialect::Session) is what was agreed on. Frames can thus be borrowed from the
 /// input while a handler writes to any connection.
+///
+/// To be written are the types, [`open`](Dialect::open), [`decode`](Dialect::decode) and [`send`](Dialect::send); the rest has a
+/// default that fits a protocol without a handshake, without checks beyond its format, and without words of refusal. Most decoders
+/// are a [`FrameBuffer`] and a function that measures a frame. A protocol whose answers come in the order of its requests has
+/// [`Context::hold`](crate::Context::hold).
 ///
 /// The native one is [`Native`](crate::Native). A broker that speaks several at once has a dialect that is an enum of
 /// them, chosen in [`open`](Dialect::open) by the peer's listener.
@@ -30,8 +39,11 @@ pub trait Dialect: Sized {
     /// The state of a new connection.
     fn open(&self, peer: &Peer) -> (Self::Decoder, Self::Session);
 
-    /// Where in the peer's stream the next frame begins.
-    fn offset(decoder: &Self::Decoder) -> u64;
+    /// Where in the peer's stream the next frame begins, for [`receive`](Dialect::receive). By default 0: errors do not say where.
+    fn offset(decoder: &Self::Decoder) -> u64 {
+        let _ = decoder;
+        0
+    }
 
     /// Takes the next frame from the front of `input`.
     ///
@@ -45,7 +57,7 @@ pub trait Dialect: Sized {
         input: &mut &'i [u8],
     ) -> Result<Option<Self::Frame<'a>>, Self::Error>;
 
-    /// Checks a frame against the session, and answers by itself what is not the handler's business.
+    /// Checks a frame against the session, and answers by itself what is not the handler's business. By default all of it is.
     ///
     /// # Errors
     ///
@@ -56,14 +68,22 @@ pub trait Dialect: Sized {
         frame: &Self::Frame<'_>,
         offset: u64,
         out: &mut SendQueue,
-    ) -> Result<Received, Self::Error>;
+    ) -> Result<Received, Self::Error> {
+        let _ = (session, frame, offset, out);
+        Ok(Received::Pass)
+    }
 
-    /// The handler took the frame that was [`Received::PassAndAnswer`]ed: writes the answer that is due.
-    fn accepted(&self, session: &mut Self::Session, out: &mut SendQueue);
+    /// The handler took the frame that was [`Received::PassAndAnswer`]ed: writes the answer that is due. By default nothing.
+    fn accepted(&self, session: &mut Self::Session, out: &mut SendQueue) {
+        let _ = (session, out);
+    }
 
     /// The handler refused the last frame: writes the mildest answer that there is, and says whether the connection
-    /// can go on.
-    fn rejected(&self, session: &mut Self::Session, reject: &Reject, out: &mut SendQueue) -> bool;
+    /// can go on. By default the protocol has no such words, and it cannot.
+    fn rejected(&self, session: &mut Self::Session, reject: &Reject, out: &mut SendQueue) -> bool {
+        let _ = (session, reject, out);
+        false
+    }
 
     /// Writes a handler's frame.
     ///
@@ -78,14 +98,21 @@ pub trait Dialect: Sized {
     ) -> Result<(), SendError>;
 
     /// Whether the frame must wait for room on the connection ([`SendError::Full`]); others, such as the answers to
-    /// what the peer sent, have a reserve.
-    fn is_paced(answer: &Self::Answer<'_>) -> bool;
+    /// what the peer sent, have a reserve. By default none has to wait, which is right where a peer gets only what it asked for.
+    fn is_paced(answer: &Self::Answer<'_>) -> bool {
+        let _ = answer;
+        false
+    }
 
-    /// Writes the last words of a connection that ends for `reason`, if there are any.
-    fn farewell(&self, session: &mut Self::Session, reason: &Reason, out: &mut SendQueue);
+    /// Writes the last words of a connection that ends for `reason`, if there are any. By default none.
+    fn farewell(&self, session: &mut Self::Session, reason: &Reason, out: &mut SendQueue) {
+        let _ = (session, reason, out);
+    }
 
-    /// Writes the last words to a peer that broke the protocol.
-    fn failed(&self, session: &mut Self::Session, error: &Self::Error, out: &mut SendQueue);
+    /// Writes the last words to a peer that broke the protocol. By default none.
+    fn failed(&self, session: &mut Self::Session, error: &Self::Error, out: &mut SendQueue) {
+        let _ = (session, error, out);
+    }
 
     /// How long a peer may go without a byte from here; `None` for as long as it likes.
     fn idle_limit(session: &Self::Session) -> Option<Duration> {
@@ -98,8 +125,11 @@ pub trait Dialect: Sized {
         let _ = (session, out);
     }
 
-    /// Whether the handshake is done.
-    fn is_greeted(session: &Self::Session) -> bool;
+    /// Whether the handshake is done. By default there is none.
+    fn is_greeted(session: &Self::Session) -> bool {
+        let _ = session;
+        true
+    }
 }
 
 /// What a dialect makes of a frame.

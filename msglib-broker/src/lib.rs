@@ -39,7 +39,7 @@ mod stock;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
 pub use core::{Context, Core, CoreConfig, Counters, Deliveries, End, Frames, Publish, TimerId};
-pub use dialect::{Dialect, Received, SendError};
+pub use dialect::{Dialect, FrameBuffer, Received, SendError};
 pub use event::Event;
 pub use handler::{Handler, HandlerFn, handler_fn};
 pub use native::{Native, NativeSession};

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use msglib_broker::{
-    Broker, ConnectionId, ConsumerId, Context, Dialect, Event, Handler, Peer, Queue, QueueConfig, Reason, Received,
-    Reject, SendError, Store, Undeliverable,
+    Broker, ConnectionId, ConsumerId, Context, Dialect, Event, FrameBuffer, Handler, Peer, Queue, QueueConfig, Reason,
+    Received, Reject, SendError, Store, Undeliverable,
 };
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::{ErrorCode, SendQueue};
@@ -16,53 +16,36 @@ use std::io::{Read, Write};
 /// Lines of at most 100 bytes.
 struct Lines;
 
-#[derive(Default)]
-struct LineDecoder {
-    line: Vec<u8>,
-    whole: Vec<u8>,
-    offset: u64,
+fn line_length(front: &[u8]) -> Result<usize, &'static str> {
+    match front.iter().take(100).position(|byte| *byte == b'\n') {
+        Some(end) => Ok(end + 1),
+        None if front.len() < 100 => Ok(front.len() + 1),
+        None => Err("a line has at most 100 bytes"),
+    }
 }
 
 impl Dialect for Lines {
-    type Decoder = LineDecoder;
+    type Decoder = FrameBuffer;
     type Session = ();
     type Frame<'a> = &'a [u8];
     type Answer<'a> = &'a [u8];
     type Error = &'static str;
 
-    fn open(&self, _: &Peer) -> (LineDecoder, ()) {
-        (LineDecoder::default(), ())
-    }
-
-    fn offset(decoder: &LineDecoder) -> u64 {
-        decoder.offset
+    fn open(&self, _: &Peer) -> (FrameBuffer, ()) {
+        (FrameBuffer::new(), ())
     }
 
     fn decode<'a, 'i: 'a>(
-        decoder: &'a mut LineDecoder,
+        decoder: &'a mut FrameBuffer,
         input: &mut &'i [u8],
     ) -> Result<Option<&'a [u8]>, &'static str> {
-        let end = input.iter().position(|byte| *byte == b'\n');
-        let (taken, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
-        *input = rest;
-        decoder.line.extend_from_slice(taken);
-        if decoder.line.len() > 100 {
-            return Err("a line has at most 100 bytes");
-        }
-        decoder.offset += taken.len() as u64;
-        if end.is_none() {
-            return Ok(None);
-        }
-        decoder.whole = std::mem::take(&mut decoder.line);
-        decoder.whole.pop();
-        Ok(Some(&decoder.whole))
+        let line = decoder.next(input, line_length)?;
+        Ok(line.map(|line| &line[..line.len() - 1]))
     }
 
     fn receive(&self, (): &mut (), frame: &&[u8], _: u64, _: &mut SendQueue) -> Result<Received, &'static str> {
         Ok(if *frame == b"QUIT" { Received::End(Reason::Goodbye) } else { Received::Pass })
     }
-
-    fn accepted(&self, (): &mut (), _: &mut SendQueue) {}
 
     fn rejected(&self, (): &mut (), reject: &Reject, out: &mut SendQueue) -> bool {
         out.put(format!("NO {}\n", reject.text()).as_bytes());
@@ -75,20 +58,12 @@ impl Dialect for Lines {
         Ok(())
     }
 
-    fn is_paced(_: &&[u8]) -> bool {
-        true
-    }
-
     fn farewell(&self, (): &mut (), _: &Reason, out: &mut SendQueue) {
         out.put(b"BYE\n");
     }
 
     fn failed(&self, (): &mut (), error: &&'static str, out: &mut SendQueue) {
         out.put(format!("ERROR {error}\n").as_bytes());
-    }
-
-    fn is_greeted((): &()) -> bool {
-        true
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Flags {
     pub(crate) input_over: bool,
     /// Held input waits for room in the outbound.
     pub(crate) stalled: bool,
+    /// The handler wants no further frames for now.
+    pub(crate) on_hold: bool,
 }
 
 impl<D: Dialect> Connection<D> {
@@ -160,11 +162,11 @@ impl<D: Dialect> Connection<D> {
 
     /// Whether frames of the peer can be handled now.
     pub(crate) fn may_handle(&self, config: &CoreConfig) -> bool {
-        self.is_live() && self.has_reserve(config)
+        self.is_live() && !self.flags.on_hold && self.has_reserve(config)
     }
 
-    /// Whether more can be read from the peer now.
+    /// Whether more can be read from the peer now. On hold as well, until there is something, so that its end is noticed.
     pub(crate) fn may_read(&self, config: &CoreConfig) -> bool {
-        self.may_handle(config) && self.held.is_empty()
+        self.is_live() && self.has_reserve(config) && self.held.is_empty()
     }
 }

@@ -60,6 +60,20 @@ impl<D: Dialect> Context<'_, D> {
         self.state.end(id, Reason::Closed);
     }
 
+    /// Handles nothing more of what the peer sends, until [`go_on`](Context::go_on): for a protocol whose answers come in the order
+    /// of its requests, while one of them has to wait. No frame is lost: what comes meanwhile is kept, one read at most, and then the
+    /// transport holds the peer up. That the peer goes is noticed, unless it has sent something more before.
+    ///
+    /// Takes effect with the next frame, also in the middle of those that arrived together.
+    pub fn hold(&mut self, id: ConnectionId) {
+        self.state.hold(id, true);
+    }
+
+    /// Goes on with the frames of a peer that was put on [`hold`](Context::hold), those that were kept first.
+    pub fn go_on(&mut self, id: ConnectionId) {
+        self.state.hold(id, false);
+    }
+
     /// Sets a timer. `token` is the handler's own and comes back with the event. A time in the past is due with the next step.
     pub fn set_timer(&mut self, at: Instant, token: u64) -> TimerId {
         self.state.timers.set(self.state.now, at, Due::Handler { token })

@@ -283,8 +283,6 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         let budget = self.state.config.frames_per_turn.max(1);
         let frames = Frames { from, decoder: &mut decoder, input, taken: &mut taken, budget };
         self.handler.frames(&mut Context { state: &mut self.state }, frames);
-        let State { config, .. } = &self.state;
-        let has_reserve = self.state.get(from).is_some_and(|connection| connection.has_reserve(config));
         let Some(connection) = self.state.get_mut(from) else { return };
         connection.decoder = Some(decoder);
         if taken == input.len() || !connection.is_live() {
@@ -294,10 +292,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
             return self.state.resume(from);
         }
         connection.held.extend_from_slice(&input[taken..]);
-        match has_reserve {
-            true => self.state.backlog.push_back(from),
-            false => connection.flags.stalled = true,
-        }
+        self.state.list_held(from);
     }
 
     fn fire_timers(&mut self) {

@@ -309,10 +309,29 @@ impl<D: Dialect> State<D> {
             self.drained.push_back(id);
         }
         if unstalled {
-            self.backlog.push_back(id);
+            self.list_held(id);
         }
         self.resume(id);
         self.close_if_flushed(id);
+    }
+
+    /// There is held input: it is handled in the next step, or when what it waits for has come.
+    pub(crate) fn list_held(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !connection.has_reserve(&self.config) {
+            connection.flags.stalled = true;
+        } else if !connection.flags.on_hold {
+            self.backlog.push_back(id);
+        }
+    }
+
+    /// Puts the peer's frames on hold, or goes on with them.
+    pub(crate) fn hold(&mut self, id: ConnectionId, on_hold: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let goes_on = core::mem::replace(&mut connection.flags.on_hold, on_hold) && !on_hold;
+        if goes_on && !connection.held.is_empty() && !connection.flags.stalled {
+            self.list_held(id);
+        }
     }
 
     /// Tells the driver that input is welcome again, if it was refused before.
