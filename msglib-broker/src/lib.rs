@@ -36,6 +36,8 @@ mod random;
 mod reason;
 pub mod record;
 mod stock;
+mod table;
+mod topic;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
 pub use core::{Context, Core, CoreConfig, Counters, Deliveries, End, Frames, Publish, TimerId};
@@ -46,6 +48,10 @@ pub use native::{Native, NativeSession};
 pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
 pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
+pub use topic::{
+    BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
+    TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicTurn, Topics, TopicsConfig, TopicsFull,
+};
 
 pub use bytes::Bytes;
 pub use msglib_proto::transport::{self, ConnectionId, ConnectionManager, Peer};

@@ -11,13 +11,13 @@ mod turn;
 
 pub use ledger::Ledger;
 pub use store::Store;
+pub(crate) use store::Stored;
 pub use turn::Turn;
 
 use consumer::{Consumer, Consumers};
 use core::ops::RangeInclusive;
 use msglib_proto::{Payload, Verdict};
 use std::collections::VecDeque;
-use store::Stored;
 use thiserror::Error;
 
 /// Names one consumer of one queue; never used again for another consumer of that queue.

@@ -36,7 +36,7 @@ pub struct Store {
 
 /// A payload in a [`Store`], to be removed from it exactly once: neither `Clone` nor `Copy`.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     at: u32,
     /// One more than the length, so that an `Option` takes no room.
     len_and_one: NonZeroU32,
@@ -70,7 +70,7 @@ struct Chunk {
 }
 
 impl Stored {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len_and_one.get() as usize - 1
     }
 }
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Takes a copy of a small payload, and of a large one that cannot be shared.
-    pub(super) fn put(&mut self, payload: Payload<'_>) -> Stored {
+    pub(crate) fn put(&mut self, payload: Payload<'_>) -> Stored {
         self.payloads += 1;
         let at = match payload.len() {
             0 => 0,
@@ -106,7 +106,7 @@ impl Store {
     }
 
     #[inline]
-    pub(super) fn get(&self, stored: &Stored) -> Payload<'_> {
+    pub(crate) fn get(&self, stored: &Stored) -> Payload<'_> {
         match stored.len() {
             0 => Payload::from(&[]),
             len @ 1..LARGE => Payload::from(self.classes[class_of(len)].get(stored.at, len)),
@@ -115,7 +115,7 @@ impl Store {
     }
 
     #[inline]
-    pub(super) fn remove(&mut self, stored: Stored) {
+    pub(crate) fn remove(&mut self, stored: Stored) {
         self.payloads -= 1;
         match stored.len() {
             0 => {}

@@ -1,0 +1,129 @@
+//! The last values of topics, and how far a subscription has come in them.
+
+use super::message::{MessageIndex, Messages};
+use super::name::{TopicFilter, TopicName};
+use crate::queue::Store;
+use core::ops::Bound;
+use std::collections::BTreeMap;
+
+/// The last value of each topic that has one. Each holds its message.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    values: BTreeMap<Box<str>, Value>,
+    bytes: usize,
+    /// How often a value was kept.
+    sequence: u64,
+}
+
+#[derive(Debug)]
+struct Value {
+    message: MessageIndex,
+    /// When it was kept.
+    sequence: u64,
+}
+
+/// How far a subscription has come in the values that were there when it was opened. They are found one by one, in the order of their
+/// names, as they can be delivered; so a subscription takes no memory for them, however many there are.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    at: Box<str>,
+    /// Whether the one at `at` is still to come.
+    includes: bool,
+    /// What was kept later than this was delivered as it came.
+    until: u64,
+}
+
+/// What a look at the next few values has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    Value(MessageIndex),
+    /// None yet.
+    NotYet,
+    /// There is none left.
+    End,
+}
+
+/// Values that one look may examine.
+pub(super) const LOOK: usize = 128;
+
+impl Retained {
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn get(&self, name: TopicName<'_>) -> Option<MessageIndex> {
+        self.values.get(name.as_str()).map(|value| value.message)
+    }
+
+    /// Keeps a message, which is held for it, instead of the one before.
+    pub(super) fn set(&mut self, messages: &mut Messages, store: &mut Store, message: MessageIndex) {
+        messages.hold(message);
+        let new = messages.get(message);
+        self.bytes += new.size;
+        self.sequence += 1;
+        let name = messages.topics.name(new.topic).as_str();
+        let value = Value { message, sequence: self.sequence };
+        if let Some(old) = self.values.insert(name.into(), value) {
+            self.let_go(messages, store, old);
+        }
+    }
+
+    pub(super) fn remove(&mut self, messages: &mut Messages, store: &mut Store, name: TopicName<'_>) {
+        if let Some(old) = self.values.remove(name.as_str()) {
+            self.let_go(messages, store, old);
+        }
+    }
+
+    /// For a subscription that is opened now; `None` if there is nothing to deliver.
+    pub(super) fn cursor(&self, filter: TopicFilter<'_>) -> Option<Cursor> {
+        let at = filter.literal_start().into();
+        (!self.values.is_empty()).then_some(Cursor { at, includes: true, until: self.sequence })
+    }
+
+    /// The next value for a subscription.
+    pub(super) fn look(&self, cursor: &mut Cursor, filter: TopicFilter<'_>) -> Found {
+        if let Some(name) = filter.as_name() {
+            let value =
+                self.values.get(name.as_str()).filter(|value| cursor.includes && value.sequence <= cursor.until);
+            return value.map_or(Found::End, |value| Found::Value(value.message));
+        }
+        let start = if cursor.includes { Bound::Included(&*cursor.at) } else { Bound::Excluded(&*cursor.at) };
+        for (examined, (name, value)) in self.values.range::<str, _>((start, Bound::Unbounded)).enumerate() {
+            if !name.starts_with(filter.literal_start()) {
+                return Found::End;
+            }
+            let is_meant = value.sequence <= cursor.until && filter.matches(TopicName::trusted(name));
+            if is_meant {
+                (cursor.at, cursor.includes) = (name.clone(), true);
+                return Found::Value(value.message);
+            }
+            if examined + 1 == LOOK {
+                (cursor.at, cursor.includes) = (name.clone(), false);
+                return Found::NotYet;
+            }
+        }
+        Found::End
+    }
+
+    pub(super) fn clear(&mut self, messages: &mut Messages, store: &mut Store) {
+        for (_, old) in core::mem::take(&mut self.values) {
+            self.let_go(messages, store, old);
+        }
+    }
+
+    fn let_go(&mut self, messages: &mut Messages, store: &mut Store, old: Value) {
+        self.bytes -= messages.get(old.message).size;
+        messages.release(store, old.message);
+    }
+}
+
+impl Cursor {
+    /// The value that was found is delivered.
+    pub(super) fn step(&mut self) {
+        self.includes = false;
+    }
+}
