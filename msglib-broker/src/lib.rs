@@ -35,6 +35,7 @@ mod queue;
 mod random;
 mod reason;
 pub mod record;
+mod request;
 mod stock;
 mod table;
 mod topic;
@@ -47,6 +48,10 @@ pub use handler::{Handler, HandlerFn, handler_fn};
 pub use native::{Native, NativeSession};
 pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
+pub use request::{
+    CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
+    ResponderId,
+};
 pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
