@@ -45,6 +45,8 @@ pub struct Broker<H, M, D: Dialect = Native> {
     manager: M,
     config: BrokerConfig,
     ready: Vec<Readiness>,
+    /// What it is told from beside its connections, in this step.
+    told: Vec<Vec<u8>>,
     reading: Reading,
     /// What is read goes here first, for all connections alike; so an idle one holds no buffer.
     block: Vec<u8>,
@@ -68,12 +70,18 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     pub fn with_config(handler: H, mut connection_manager: M, dialect: D, config: BrokerConfig) -> Broker<H, M, D> {
         let seed = connection_manager.seed();
         let core_config: CoreConfig = config.core.clone();
-        let stop = Stop::new(connection_manager.waker());
+        let waker = connection_manager.waker();
+        let mut core = Core::new(handler, dialect, core_config, seed);
+        if let Some(waker) = waker.clone() {
+            core.wake_with(waker);
+        }
+        let stop = Stop::new(waker);
         Broker {
-            core: Core::new(handler, dialect, core_config, seed),
+            core,
             manager: connection_manager,
             config,
             ready: Vec::new(),
+            told: Vec::new(),
             reading: Reading::default(),
             block: Vec::new(),
             stop,
@@ -102,6 +110,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.ready.clear();
         self.manager.poll(&mut self.ready, wait)?;
         let now = self.manager.now();
+        self.take_told(now);
         self.core.handle_timeout(now);
         let reports = self.ready.len();
         self.take_reports(now);
@@ -225,6 +234,15 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         }
     }
 
+    /// Answers that were given since the last step. The manager is asked each time, for it may know of others.
+    fn take_told(&mut self, now: Instant) {
+        self.core.poll_told(&mut self.told);
+        self.manager.aside(&mut self.told);
+        for told in self.told.drain(..) {
+            self.core.handle_told(now, &told);
+        }
+    }
+
     fn take_reports(&mut self, now: Instant) {
         for readiness in self.ready.drain(..) {
             match readiness {
@@ -256,14 +274,15 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
             if !self.core.wants_input(id) {
                 return false;
             }
-            match self.manager.read(id, &mut self.block) {
+            let room = self.core.input_limit(id, self.block.len());
+            match self.manager.read(id, &mut self.block[..room]) {
                 Ok(0) => {
                     self.core.handle_end(now, id, End::OfStream);
                     return false;
                 }
                 Ok(n) => {
                     self.core.handle_input(now, id, &self.block[..n]);
-                    if n < self.block.len() {
+                    if n < room {
                         return false;
                     }
                 }

@@ -78,6 +78,14 @@ pub trait Dialect: Sized {
         let _ = (session, out);
     }
 
+    /// The handler wants to answer the frame that was [`Received::PassAndAnswer`]ed later: whether that can be. If so, nothing
+    /// may be written that would answer it, until [`accepted`](Dialect::accepted) or [`rejected`](Dialect::rejected) is called. By default it
+    /// cannot.
+    fn put_off(&self, session: &mut Self::Session) -> bool {
+        let _ = session;
+        false
+    }
+
     /// The handler refused the last frame: writes the mildest answer that there is, and says whether the connection
     /// can go on. By default the protocol has no such words, and it cannot.
     fn rejected(&self, session: &mut Self::Session, reject: &Reject, out: &mut SendQueue) -> bool {

@@ -1,9 +1,9 @@
 //! What a handler is told.
 
-use crate::core::TimerId;
+use crate::core::{AnswerId, TimerId};
 use crate::dialect::Dialect;
 use crate::native::Native;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reject};
 use core::fmt;
 use msglib_proto::transport::{ConnectionId, Peer};
 
@@ -23,6 +23,16 @@ pub enum Event<'a, D: Dialect = Native> {
         from: ConnectionId,
         /// What it was.
         frame: D::Frame<'a>,
+    },
+    /// An answer that the handler has put off is given ([`Context::answer_later`](crate::Context::answer_later)). If it is no refusal, the
+    /// handler does now what it would have done at once, and what it returns is the answer: `Ok`, or a refusal of its own.
+    Answered {
+        /// Whose frame it was.
+        from: ConnectionId,
+        /// Which answer.
+        answer: AnswerId,
+        /// If it is a refusal, which the peer will be told; also when it was not given in time.
+        refusal: Option<&'a Reject>,
     },
     /// There is room again on a connection that was [`Full`](crate::SendError::Full).
     Drained {
@@ -50,6 +60,8 @@ impl<D: Dialect> fmt::Debug for Event<'_, D> {
         match self {
             Event::Connected { id, peer } => write!(f, "{id} connected from {peer}"),
             Event::Frame { from, frame } => write!(f, "{from} sent {frame:?}"),
+            Event::Answered { from, refusal: None, .. } => write!(f, "{from} is let in"),
+            Event::Answered { from, refusal: Some(reject), .. } => write!(f, "{from} is refused: {reject}"),
             Event::Drained { id } => write!(f, "{id} has room again"),
             Event::Disconnected { id, reason } => write!(f, "{id} is over: {reason}"),
             Event::Timer { timer, token } => write!(f, "{timer:?} is due, token {token}"),

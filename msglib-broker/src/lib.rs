@@ -30,6 +30,7 @@ mod core;
 mod dialect;
 mod event;
 mod handler;
+mod identity;
 mod native;
 mod queue;
 mod random;
@@ -41,10 +42,13 @@ mod table;
 mod topic;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
-pub use core::{Context, Core, CoreConfig, Counters, Deliveries, End, Frames, Publish, TimerId};
+pub use core::{
+    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, End, Frames, PendingAnswer, Publish, TimerId,
+};
 pub use dialect::{Dialect, FrameBuffer, Received, SendError};
 pub use event::Event;
 pub use handler::{Handler, HandlerFn, handler_fn};
+pub use identity::Identity;
 pub use native::{Native, NativeSession};
 pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};

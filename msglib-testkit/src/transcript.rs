@@ -407,6 +407,10 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
         self.inner.announce(waker)
     }
 
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.inner.aside(told);
+    }
+
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }

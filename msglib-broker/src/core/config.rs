@@ -1,6 +1,7 @@
 //! Every limit of the core, with its default and its reason.
 
 use core::time::Duration;
+use msglib_proto::MAX_HELLO;
 
 /// How much a core takes on; the limits of the wire are [`Limits`](msglib_proto::Limits).
 #[derive(Clone, Debug)]
@@ -19,6 +20,14 @@ pub struct CoreConfig {
     pub timers_per_step: usize,
     /// How long a new connection has for its handshake. Default 10 s.
     pub handshake_timeout: Duration,
+    /// Bytes that one read takes from a peer whose handshake is not done, so that one whose `HELLO` is answered later
+    /// ([`Context::answer_later`](crate::Context::answer_later)) has little kept for it. Default 16 KiB: all that a client may send before
+    /// its `WELCOME` (PROTOCOL §4.4).
+    pub handshake_read: usize,
+    /// Answers that may be put off at once. What their peers send meanwhile is kept, one read of each. Default 1,024.
+    pub max_pending_answers: usize,
+    /// How long an answer may be put off; then it is a refusal. Default 10 s.
+    pub answer_timeout: Duration,
     /// How long what waits for a connection may take to be written when the connection ends. Default 5 s.
     pub close_timeout: Duration,
 }
@@ -31,6 +40,9 @@ impl Default for CoreConfig {
             frames_per_turn: 16_384,
             timers_per_step: 4_096,
             handshake_timeout: Duration::from_secs(10),
+            handshake_read: MAX_HELLO as usize,
+            max_pending_answers: 1_024,
+            answer_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
         }
     }
@@ -59,6 +71,12 @@ setters! {
     with_timers_per_step, timers_per_step: usize;
     /// With another [`handshake_timeout`](CoreConfig::handshake_timeout).
     with_handshake_timeout, handshake_timeout: Duration;
+    /// With another [`handshake_read`](CoreConfig::handshake_read), in bytes; 0 counts as 1.
+    with_handshake_read, handshake_read: usize;
+    /// With another [`max_pending_answers`](CoreConfig::max_pending_answers).
+    with_max_pending_answers, max_pending_answers: usize;
+    /// With another [`answer_timeout`](CoreConfig::answer_timeout).
+    with_answer_timeout, answer_timeout: Duration;
     /// With another [`close_timeout`](CoreConfig::close_timeout).
     with_close_timeout, close_timeout: Duration;
 }
@@ -89,4 +107,10 @@ pub struct Counters {
     pub aborted: u64,
     /// Connections that did not finish their handshake in time.
     pub handshake_timeouts: u64,
+    /// Answers that were put off.
+    pub answers_put_off: u64,
+    /// Those that could not be put off, for too many were.
+    pub answers_turned_away: u64,
+    /// Those that were not given in time.
+    pub answer_timeouts: u64,
 }

@@ -1,9 +1,11 @@
 //! One connection, as the core keeps it.
 
+use super::answers::AnswerId;
 use super::spares::Spares;
 use super::timers::TimerId;
 use crate::core::config::CoreConfig;
 use crate::dialect::Dialect;
+use crate::identity::Identity;
 use crate::reason::Reason;
 use msglib_proto::SendQueue;
 use msglib_proto::transport::{ConnectionId, Peer};
@@ -12,6 +14,7 @@ use msglib_proto::transport::{ConnectionId, Peer};
 pub(crate) struct Connection<D: Dialect> {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
+    pub(crate) identity: Option<Identity>,
     pub(crate) session: D::Session,
     /// Taken out while the connection's frames are handled.
     pub(crate) decoder: Option<D::Decoder>,
@@ -26,6 +29,8 @@ pub(crate) struct Connection<D: Dialect> {
     pub(crate) sent: u64,
     /// The handshake's deadline, and after that the one for the last words.
     pub(crate) deadline: Option<TimerId>,
+    /// The answer to its last frame that is put off; nothing more of it is handled until then.
+    pub(crate) owed: Option<AnswerId>,
     /// When the peer must have heard something, and what it had been sent when that was set.
     pub(crate) sign_of_life: Option<(TimerId, u64)>,
 }
@@ -100,6 +105,7 @@ impl<D: Dialect> Connection<D> {
         Connection {
             id,
             peer,
+            identity: None,
             session,
             decoder: Some(decoder),
             out: SendQueue::new(),
@@ -109,6 +115,7 @@ impl<D: Dialect> Connection<D> {
             answers: Answers::default(),
             sent: 0,
             deadline: None,
+            owed: None,
             sign_of_life: None,
         }
     }
@@ -160,9 +167,14 @@ impl<D: Dialect> Connection<D> {
         self.answers.waiting() <= config.reserve
     }
 
+    /// Whether the peer's frames have to wait for something that this side does.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.flags.on_hold || self.owed.is_some()
+    }
+
     /// Whether frames of the peer can be handled now.
     pub(crate) fn may_handle(&self, config: &CoreConfig) -> bool {
-        self.is_live() && !self.flags.on_hold && self.has_reserve(config)
+        self.is_live() && !self.is_held_up() && self.has_reserve(config)
     }
 
     /// Whether more can be read from the peer now. On hold as well, until there is something, so that its end is noticed.

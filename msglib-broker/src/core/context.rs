@@ -1,10 +1,12 @@
 //! What a handler can do.
 
+use super::answers::PendingAnswer;
 use super::state::State;
 use super::timers::{Due, TimerId};
 use crate::dialect::{Dialect, SendError};
+use crate::identity::Identity;
 use crate::native::Native;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reject};
 use msglib_proto::transport::{ConnectionId, Peer};
 use msglib_proto::{Instant, LinkNumber, Payload};
 
@@ -27,6 +29,39 @@ impl<D: Dialect> Context<'_, D> {
     /// Who is at the other end; also while [`Event::Disconnected`](crate::Event::Disconnected) is handled.
     pub fn peer(&self, id: ConnectionId) -> Option<&Peer> {
         self.state.get(id).map(|connection| &connection.peer)
+    }
+
+    /// Who the peer is, if that was decided; also while [`Event::Disconnected`](crate::Event::Disconnected) is handled.
+    pub fn identity(&self, id: ConnectionId) -> Option<&Identity> {
+        self.state.get(id)?.identity.as_ref()
+    }
+
+    /// Says who the peer is, from here on. The place for it is where its `HELLO` is handled.
+    pub fn set_identity(&mut self, id: ConnectionId, identity: Identity) {
+        if let Some(connection) = self.state.get_mut(id) {
+            connection.identity = Some(identity);
+        }
+    }
+
+    /// Puts off the answer to the frame of `id` that is being handled, a `HELLO` or an `OPEN`: for a decision that needs something slow.
+    /// The handler returns `Ok`, and goes on; whoever gets the [`PendingAnswer`] decides, later and on any thread, and then
+    /// [`Event::Answered`](crate::Event::Answered) comes. Until then the peer gets no answer, and what it sends behind that frame is
+    /// kept and has no effect yet.
+    ///
+    /// Every answer has a deadline, [`CoreConfig::answer_timeout`](crate::CoreConfig::answer_timeout).
+    ///
+    /// # Errors
+    ///
+    /// A refusal, to be returned by the handler, when as many wait as may
+    /// ([`CoreConfig::max_pending_answers`](crate::CoreConfig::max_pending_answers)); also when no such frame of `id` is being handled,
+    /// which is a mistake.
+    pub fn answer_later(&mut self, id: ConnectionId) -> Result<PendingAnswer, Reject> {
+        self.state.put_off(id)
+    }
+
+    /// Whether the answer to the last frame of `id` is put off.
+    pub fn is_answered_later(&self, id: ConnectionId) -> bool {
+        self.state.is_put_off(id)
     }
 
     /// What was agreed on with the peer, as the dialect keeps it.

@@ -140,10 +140,16 @@ fn handle_one<D: Dialect>(
                 cx.state.rejected(from, reject);
             }
         }
-        Some(Received::PassAndAnswer) => match handle(cx, frame) {
-            Ok(()) => cx.state.accepted(from),
-            Err(reject) => cx.state.rejected(from, reject),
-        },
+        Some(Received::PassAndAnswer) => {
+            cx.state.asking = Some(from);
+            let result = handle(cx, frame);
+            cx.state.asking = None;
+            match result {
+                Ok(()) if cx.state.is_put_off(from) => {}
+                Ok(()) => cx.state.accepted(from),
+                Err(reject) => cx.state.rejected(from, reject),
+            }
+        }
         Some(Received::End(reason)) => cx.state.end(from, reason),
         Some(Received::Done) | None => {}
     }

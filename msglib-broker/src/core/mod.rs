@@ -2,6 +2,8 @@
 //!
 //! `handle_*` in, `poll_*` out, and the time is an argument. It can be driven from any loop; [`Broker`](crate::Broker) is one.
 
+mod answering;
+mod answers;
 mod config;
 mod connection;
 mod connections;
@@ -12,6 +14,7 @@ mod spares;
 mod state;
 mod timers;
 
+pub use answers::{AnswerId, PendingAnswer};
 pub use config::{CoreConfig, Counters};
 pub use context::Context;
 pub use deliveries::Deliveries;
@@ -219,6 +222,12 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         wants
     }
 
+    /// How many bytes may be read from the connection at once, of at most `most`: few as long as its handshake is not done.
+    pub fn input_limit(&self, id: ConnectionId, most: usize) -> usize {
+        let is_in_handshake = self.state.get(id).is_some_and(|connection| connection.deadline.is_some());
+        if is_in_handshake { most.min(self.state.config.handshake_read.max(1)) } else { most }
+    }
+
     /// The next connection whose input is welcome again.
     pub fn poll_resume(&mut self) -> Option<ConnectionId> {
         self.state.resumed.pop_front()
@@ -311,6 +320,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
                         self.state.finish(id, Reason::HandshakeTimeout);
                     }
                 }
+                Due::Answer(answer) => self.time_out_answer(answer),
                 Due::SignOfLife(id) => self.state.sign_of_life(id),
                 Due::Close(id) => {
                     if self.state.get(id).is_some_and(|c| matches!(c.phase, Phase::Draining)) {

@@ -1,5 +1,6 @@
 //! All that a core keeps besides its handler, and the few ways in which it changes.
 
+use super::answers::Answers;
 use super::config::{CoreConfig, Counters};
 use super::connection::{Connection, Phase};
 use super::connections::Connections;
@@ -22,6 +23,9 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) counters: Counters,
     pub(crate) timers: Timers,
     pub(crate) connections: Connections<D>,
+    pub(crate) answers: Answers,
+    /// Whose frame is being handled, if it is one whose answer can be put off.
+    pub(crate) asking: Option<ConnectionId>,
     /// Something to write, in the order in which it was first touched.
     pub(crate) touched: VecDeque<ConnectionId>,
     /// Held input that can be handled.
@@ -58,6 +62,8 @@ impl<D: Dialect> State<D> {
             counters: Counters::default(),
             timers: Timers::default(),
             connections: Connections::new(),
+            answers: Answers::default(),
+            asking: None,
             touched: VecDeque::new(),
             backlog: VecDeque::new(),
             ending: VecDeque::new(),
@@ -84,6 +90,7 @@ impl<D: Dialect> State<D> {
     /// Whether the next step has something to do without any report.
     pub(crate) fn has_work(&self) -> bool {
         self.again
+            || self.answers.has_news()
             || !self.backlog.is_empty()
             || !self.ending.is_empty()
             || !self.drained.is_empty()
@@ -157,7 +164,7 @@ impl<D: Dialect> State<D> {
         }
     }
 
-    /// The handler took a frame whose answer is due.
+    /// The handler took a frame whose answer is due, now or when it will.
     pub(crate) fn accepted(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) {
             let before = connection.out.len();
@@ -173,6 +180,7 @@ impl<D: Dialect> State<D> {
     /// The handler refused a frame.
     pub(crate) fn rejected(&mut self, id: ConnectionId, reject: Reject) {
         self.counters.rejected += 1;
+        self.forget_answer(id);
         let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) else { return };
         let before = connection.out.len();
         let goes_on =
@@ -320,7 +328,7 @@ impl<D: Dialect> State<D> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if !connection.has_reserve(&self.config) {
             connection.flags.stalled = true;
-        } else if !connection.flags.on_hold {
+        } else if !connection.is_held_up() {
             self.backlog.push_back(id);
         }
     }
@@ -348,6 +356,7 @@ impl<D: Dialect> State<D> {
 
     /// Once for each connection: whoever calls has seen that it is open.
     fn over(&mut self, id: ConnectionId, reason: Reason) {
+        self.forget_answer(id);
         let failed = matches!(reason, Reason::Io(_));
         let Some(connection) = self.get_mut(id) else { return };
         connection.phase = Phase::Draining;

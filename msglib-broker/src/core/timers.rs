@@ -1,5 +1,6 @@
 //! Timers by due time, in the order in which they were set where that is the same.
 
+use super::answers::AnswerId;
 use msglib_proto::Instant;
 use msglib_proto::transport::ConnectionId;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(crate) enum Due {
     Handshake(ConnectionId),
     /// The peer must hear something by now.
     SignOfLife(ConnectionId),
+    /// The answer that was put off must be given by now.
+    Answer(AnswerId),
     /// What waits for a connection that ends must be written by now.
     Close(ConnectionId),
 }

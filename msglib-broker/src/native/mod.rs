@@ -84,6 +84,10 @@ impl Dialect for Native {
         session.accepted(&self.limits, &self.name, out);
     }
 
+    fn put_off(&self, session: &mut NativeSession) -> bool {
+        session.put_off()
+    }
+
     fn rejected(&self, session: &mut NativeSession, reject: &Reject, out: &mut SendQueue) -> bool {
         session.rejected(reject, out)
     }

@@ -16,6 +16,8 @@ pub struct NativeSession {
     state: ConnectionState,
     /// Whether `WELCOME` is written.
     welcomed: bool,
+    /// The answer to the last frame is put off: it must not go out before what else is sent.
+    is_put_off: bool,
     /// Whether `GOODBYE` or `ERROR` is written: nothing may follow.
     silent: bool,
     /// The largest payload that the client takes.
@@ -40,6 +42,7 @@ impl NativeSession {
         NativeSession {
             state: ConnectionState::Fresh,
             welcomed: false,
+            is_put_off: false,
             silent: false,
             max_payload: 0,
             features: 0,
@@ -183,8 +186,15 @@ impl NativeSession {
         passes
     }
 
+    /// Whether the answer to the last frame can wait (PROTOCOL §4.3, §5.2).
+    pub(super) fn put_off(&mut self) -> bool {
+        self.is_put_off = matches!(self.last.frame, FrameType::Hello | FrameType::Open);
+        self.is_put_off
+    }
+
     /// The handler took `HELLO`, `OPEN` or `CLOSE`: the answer goes out, unless it already has.
     pub(super) fn accepted(&mut self, limits: &Limits, name: &str, out: &mut SendQueue) {
+        self.is_put_off = false;
         let link = self.last.link;
         match self.last.frame {
             FrameType::Hello => self.welcome(limits, name, out),
@@ -196,6 +206,7 @@ impl NativeSession {
 
     /// The handler refused the last frame; false if the connection cannot go on.
     pub(super) fn rejected(&mut self, reject: &Reject, out: &mut SendQueue) -> bool {
+        self.is_put_off = false;
         let Last { frame, link, number } = self.last;
         let (code, text) = (reject.code(), reject.text());
         match frame {
@@ -224,6 +235,9 @@ impl NativeSession {
     ) -> Result<(), SendError> {
         if self.silent || self.state == ConnectionState::Fresh {
             return Err(SendError::Misuse("nothing can be sent before HELLO, or after the last words"));
+        }
+        if self.waits_for_welcome() {
+            return Err(SendError::Misuse("nothing can be sent while the answer to HELLO is put off"));
         }
         self.welcome(limits, name, out);
         match *frame {
@@ -291,7 +305,7 @@ impl NativeSession {
         dialect: &Native,
         out: &mut SendQueue,
     ) -> Result<&mut Link, SendError> {
-        if self.silent || self.state == ConnectionState::Fresh {
+        if self.silent || self.state == ConnectionState::Fresh || self.waits_for_welcome() {
             return Err(SendError::LinkGone(link));
         }
         self.welcome(&dialect.limits, &dialect.name, out);
@@ -305,7 +319,7 @@ impl NativeSession {
         let (code, text) = match reason {
             Reason::HandshakeTimeout => (ErrorCode::HANDSHAKE_TIMEOUT, "no HELLO came in time"),
             Reason::Rejected(reject) if reject.code() != ErrorCode::NONE => (reject.code(), reject.text()),
-            _ if !self.is_greeted() => (ErrorCode::SHUTTING_DOWN, "the connection ends before its HELLO"),
+            _ if !self.welcomed => (ErrorCode::SHUTTING_DOWN, "the connection ends before its handshake"),
             _ => (ErrorCode::NONE, ""),
         };
         let last_words = match code {
@@ -346,6 +360,10 @@ impl NativeSession {
         Received::PassAndAnswer
     }
 
+    fn waits_for_welcome(&self) -> bool {
+        self.is_put_off && self.last.frame == FrameType::Hello
+    }
+
     fn welcome(&mut self, limits: &Limits, name: &str, out: &mut SendQueue) {
         if !self.welcomed {
             self.welcomed = true;
@@ -356,7 +374,8 @@ impl NativeSession {
     }
 
     fn opened(&mut self, link: LinkNumber, out: &mut SendQueue) {
-        if let Some(open) = self.links.get_mut(link)
+        let is_put_off = self.is_put_off && self.last.link == link;
+        if let Some(open) = self.links.get_mut(link).filter(|_| !is_put_off)
             && open.state == LinkState::Opening
         {
             open.state = LinkState::Open;

@@ -69,6 +69,7 @@ impl<'a> Reader<'a> {
             tag::WAKER => Ok(Record::Waker(self.flag()?)),
             tag::SEED => Ok(Record::Seed(u128::from_be_bytes(self.array()?))),
             tag::SHUTDOWN => Ok(Record::Shutdown { within: Duration::from_nanos(self.number()?) }),
+            tag::ASIDE => Ok(Record::Aside(self.bytes()?)),
             tag::NOTE => Ok(Record::Note(self.text()?)),
             _ => Err(Malformed { at: start, what: "a record of a type that there is not" }),
         }

@@ -21,6 +21,7 @@ pub(super) mod tag {
     pub(in super::super) const SEED: u8 = 9;
     pub(in super::super) const SHUTDOWN: u8 = 10;
     pub(in super::super) const NOTE: u8 = 11;
+    pub(in super::super) const ASIDE: u8 = 12;
 }
 
 /// What a result begins with, and what each report of a poll begins with.
@@ -117,6 +118,11 @@ impl Segment {
                 self.id(id);
             }
         }
+    }
+
+    pub(super) fn aside(&mut self, told: &[u8]) {
+        self.begin(tag::ASIDE);
+        self.bytes(told);
     }
 
     pub(super) fn draining(&mut self, count: usize) {
@@ -288,6 +294,7 @@ mod tests {
         segment.seed(u128::MAX - 1);
         segment.shutdown(Duration::from_millis(5));
         segment.note("new rules");
+        segment.aside(b"told");
         let expected = [
             Record::Now(Instant::from_nanos(5)),
             Record::Now(Instant::MAX),
@@ -304,6 +311,7 @@ mod tests {
             Record::Seed(u128::MAX - 1),
             Record::Shutdown { within: Duration::from_millis(5) },
             Record::Note("new rules"),
+            Record::Aside(b"told"),
         ];
         assert_eq!(records(&segment), expected);
     }

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 /// How every recording begins.
 pub(super) const MAGIC: &[u8; 8] = b"msglibrc";
-/// The version of the format that is written and read here.
-pub(super) const VERSION: u32 = 1;
+/// The version of the format that is written here. Those before it have less in them, and are read as well.
+pub(super) const VERSION: u32 = 2;
 /// Magic and version.
 const PREAMBLE: usize = 12;
 /// Kind, length, checksum.
@@ -103,7 +103,7 @@ pub(super) fn split(file: &[u8]) -> Result<Parts, RecordingError> {
     let truncated = |what| RecordingError::Truncated { offset: file.len() as u64, what };
     let version = file.get(MAGIC.len()..PREAMBLE).ok_or(truncated("the version"))?;
     let version = version.iter().fold(0, |version, byte| version << 8 | u32::from(*byte));
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(RecordingError::Version { found: version, known: VERSION });
     }
     let (kind, range) = segment(file, PREAMBLE)?;

@@ -204,6 +204,13 @@ impl<M: ConnectionManager> ConnectionManager for Recorder<M> {
         self.inner.announce(waker)
     }
 
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.inner.aside(told);
+        for told in told {
+            self.log.lock().segment(told.len()).aside(told);
+        }
+    }
+
     fn seed(&mut self) -> u128 {
         self.seed.take().unwrap_or_else(|| {
             let seed = self.inner.seed();

@@ -53,6 +53,8 @@ pub enum Record<'a> {
     /// [`seed`](msglib_proto::transport::ConnectionManager::seed) was asked for once more, and was this. The first is
     /// [`Recording::seed`](super::Recording::seed).
     Seed(u128),
+    /// [`aside`](msglib_proto::transport::ConnectionManager::aside): this was told from beside the connections.
+    Aside(&'a [u8]),
     /// The program shut its broker down; see [`RecordLog::shutting_down`](super::RecordLog::shutting_down).
     Shutdown {
         /// What [`Broker::shutdown`](crate::Broker::shutdown) was given.
@@ -85,6 +87,7 @@ impl fmt::Display for Record<'_> {
             Record::Waker(true) => f.write_str("waker: one"),
             Record::Waker(false) => f.write_str("waker: none"),
             Record::Seed(seed) => write!(f, "seed: {seed}"),
+            Record::Aside(told) => write!(f, "told aside: {} bytes", told.len()),
             Record::Shutdown { within } => write!(f, "the program shuts the broker down within {within:?}"),
             Record::Note(text) => write!(f, "note: {text}"),
         }

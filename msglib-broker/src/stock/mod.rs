@@ -347,7 +347,7 @@ impl Handler for ConnectionHandler {
             Event::Connected { id, .. } => self.connected(id),
             Event::Disconnected { id, .. } => self.disconnected(id),
             Event::Drained { id } => self.drained(id),
-            Event::Timer { .. } => {}
+            Event::Answered { .. } | Event::Timer { .. } => {}
         }
         Ok(())
     }

@@ -74,6 +74,9 @@ impl<H: Handler> Bench<H> {
     /// Steps until the core has nothing more to do by itself.
     pub fn step(&mut self) {
         for _ in 0..1000 {
+            let mut told = Vec::new();
+            self.core.poll_told(&mut told);
+            told.iter().for_each(|told| self.core.handle_told(self.now, told));
             self.core.handle_timeout(self.now);
             self.core.end_of_step(self.now);
             while let Some(id) = self.core.poll_transmit() {

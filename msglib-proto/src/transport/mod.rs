@@ -254,6 +254,14 @@ pub trait ConnectionManager {
         false
     }
 
+    /// What the broker is about to be told from beside its connections, say by another thread that has decided something: each is an input
+    /// in bytes whose meaning is the broker's own. A broker calls this in each step, behind `poll` and `now`, and acts on what `told` is
+    /// then. So a decorator that records a broker sees all that it is told, and one that plays a recording back can put in what was told then
+    /// in the place of what is told now. By default nothing is changed: this is nothing to a backend.
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        let _ = told;
+    }
+
     /// Entropy: the system's in production, the test's under a test. A broker asks once, at its start, and derives
     /// all of its randomness from the answer.
     fn seed(&mut self) -> u128;
@@ -285,6 +293,9 @@ macro_rules! forward {
             }
             fn announce(&mut self, waker: Waker) -> bool {
                 (**self).announce(waker)
+            }
+            fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+                (**self).aside(told);
             }
             fn seed(&mut self) -> u128 {
                 (**self).seed()

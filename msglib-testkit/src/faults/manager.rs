@@ -491,6 +491,10 @@ impl<M: ConnectionManager> ConnectionManager for Faulty<M> {
         self.inner.waker()
     }
 
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.inner.aside(told);
+    }
+
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }

@@ -24,6 +24,8 @@ pub(super) struct Feed {
     now: Instant,
     step: u64,
     inboxes: BTreeMap<ConnectionId, VecDeque<Piece>>,
+    /// What was told from beside the connections in this step.
+    told: Vec<Vec<u8>>,
     outputs: Outputs,
 }
 
@@ -39,7 +41,7 @@ impl Feed {
     pub(super) fn new(recording: &Recording) -> Feed {
         let recording = recording.clone();
         let (position, outputs) = (Position::default(), Outputs::default());
-        Feed { recording, position, now: Instant::ZERO, step: 0, inboxes: BTreeMap::new(), outputs }
+        Feed { recording, position, now: Instant::ZERO, step: 0, inboxes: BTreeMap::new(), told: Vec::new(), outputs }
     }
 
     pub(super) fn outputs_mut(&mut self) -> &mut Outputs {
@@ -65,7 +67,7 @@ impl Feed {
 
     /// Goes on to the next poll, and past all that was read in its step.
     fn next_step(&mut self) -> Vec<Readiness> {
-        let Feed { recording, position, inboxes, now, .. } = self;
+        let Feed { recording, position, inboxes, told, now, .. } = self;
         let (mut reports, mut has_polled, mut has_time) = (Vec::new(), false, false);
         loop {
             let before = *position;
@@ -87,6 +89,7 @@ impl Feed {
                     has_time = true;
                     *now = at;
                 }
+                Some(Record::Aside(bytes)) => told.push(bytes.to_vec()),
                 Some(Record::Read { id, result, .. }) => {
                     if let (Some(inbox), Some(piece)) = (inboxes.get_mut(&id), Piece::new(result)) {
                         inbox.push_back(piece);
@@ -169,6 +172,11 @@ impl ConnectionManager for Feed {
 
     fn waker(&self) -> Option<Waker> {
         None
+    }
+
+    /// Answers are known by their number: another build that asks in the same order gets the same.
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        *told = core::mem::take(&mut self.told);
     }
 
     fn seed(&mut self) -> u128 {

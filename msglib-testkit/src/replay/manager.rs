@@ -221,6 +221,19 @@ impl ConnectionManager for Replay {
         }
     }
 
+    /// What is told now was told then, or is none of this run's business.
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        told.clear();
+        if self.divergence.borrow().is_some() {
+            return;
+        }
+        let mut position = self.position.get();
+        while let Some(Record::Aside(bytes)) = self.recording.next(&mut position) {
+            told.push(bytes.to_vec());
+            self.position.set(position);
+        }
+    }
+
     fn seed(&mut self) -> u128 {
         if let Some(seed) = self.seed.take() {
             return seed;

@@ -250,6 +250,10 @@ impl<M: ConnectionManager> ConnectionManager for Transform<M> {
         self.inner.announce(waker)
     }
 
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.inner.aside(told);
+    }
+
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }

@@ -47,6 +47,10 @@ impl<M: ConnectionManager> ConnectionManager for Written<M> {
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
     }
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.inner.aside(told);
+    }
+
     fn seed(&mut self) -> u128 {
         self.inner.seed()
     }

@@ -39,6 +39,9 @@ impl<F: Fixture> ConnectionManager for Lent<'_, F> {
     fn announce(&mut self, waker: Waker) -> bool {
         self.0.borrow_mut().manager().announce(waker)
     }
+    fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
+        self.0.borrow_mut().manager().aside(told);
+    }
     fn seed(&mut self) -> u128 {
         self.0.borrow_mut().manager().seed()
     }
