@@ -1,6 +1,8 @@
 //! The flight recorder: what a broker was told is told again, and the broker does the same.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "recording/answers.rs"]
+mod answers;
 #[path = "recording/damage.rs"]
 mod damage;
 #[path = "recording/differences.rs"]

@@ -59,8 +59,9 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     }
 
     /// Appends what was told from beside the connections since the last call, which is which answers were given: bytes for
-    /// [`handle_told`](Self::handle_told), of no use to anyone else but a recorder. While there is some,
-    /// [`poll_timeout`](Self::poll_timeout) says that there is work.
+    /// [`handle_told`](Self::handle_told), of no use to anyone else but a recorder. A driver asks in each step.
+    /// [`poll_timeout`](Self::poll_timeout) knows nothing of it, for what other threads do at just that time must not decide how long a
+    /// recorded broker waits; the waker ends a wait.
     pub fn poll_told(&mut self, told: &mut Vec<Vec<u8>>) {
         self.state.answers.take_news(told);
     }

@@ -90,7 +90,6 @@ impl<D: Dialect> State<D> {
     /// Whether the next step has something to do without any report.
     pub(crate) fn has_work(&self) -> bool {
         self.again
-            || self.answers.has_news()
             || !self.backlog.is_empty()
             || !self.ending.is_empty()
             || !self.drained.is_empty()
