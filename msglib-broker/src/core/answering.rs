@@ -16,7 +16,7 @@ impl<D: Dialect> State<D> {
     /// Puts off the answer to the frame of `id` that is being handled.
     pub(crate) fn put_off(&mut self, id: ConnectionId) -> Result<PendingAnswer, Reject> {
         let is_asking = self.asking == Some(id);
-        let connection = self.connections.get_mut(id).filter(|connection| is_asking && connection.owed.is_none());
+        let connection = self.connections.get_mut(id).filter(|connection| is_asking && connection.owed().is_none());
         let Some(connection) = connection.and_then(|c| self.dialect.put_off(&mut c.session).then_some(c)) else {
             let why = "only the answer to the HELLO or OPEN that is being handled can be put off, and once";
             self.misuse = Some(format!("an answer to {id}: {why}"));
@@ -28,19 +28,19 @@ impl<D: Dialect> State<D> {
         }
         self.counters.answers_put_off += 1;
         let answer = self.answers.next_id();
-        connection.owed = Some(answer);
+        connection.owe(Some(answer));
         let deadline = self.timers.set(self.now, self.now + self.config.answer_timeout, Due::Answer(answer));
         Ok(self.answers.owe(answer, id, deadline))
     }
 
     /// Whether the answer to the last frame of the connection is put off.
     pub(crate) fn is_put_off(&self, id: ConnectionId) -> bool {
-        self.get(id).is_some_and(|connection| connection.owed.is_some())
+        self.get(id).is_some_and(|connection| connection.owed().is_some())
     }
 
     /// Nobody waits for it any more.
     pub(crate) fn forget_answer(&mut self, id: ConnectionId) {
-        if let Some(answer) = self.get_mut(id).and_then(|connection| connection.owed.take()) {
+        if let Some(answer) = self.get_mut(id).and_then(|connection| connection.owe(None)) {
             self.stop_owing(answer);
         }
     }
@@ -86,7 +86,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     fn answer(&mut self, answer: AnswerId, decision: Decision) {
         let Some(id) = self.state.stop_owing(answer) else { return };
         let Some(connection) = self.state.get_mut(id) else { return };
-        connection.owed = None;
+        connection.owe(None);
         if !connection.is_live() {
             return;
         }

@@ -14,7 +14,6 @@ use msglib_proto::transport::{ConnectionId, Peer};
 pub(crate) struct Connection<D: Dialect> {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
-    pub(crate) identity: Option<Identity>,
     pub(crate) session: D::Session,
     /// Taken out while the connection's frames are handled.
     pub(crate) decoder: Option<D::Decoder>,
@@ -29,10 +28,11 @@ pub(crate) struct Connection<D: Dialect> {
     pub(crate) sent: u64,
     /// The handshake's deadline, and after that the one for the last words.
     pub(crate) deadline: Option<TimerId>,
-    /// The answer to its last frame that is put off; nothing more of it is handled until then.
-    pub(crate) owed: Option<AnswerId>,
     /// When the peer must have heard something, and what it had been sent when that was set.
     pub(crate) sign_of_life: Option<(TimerId, u64)>,
+    pub(crate) identity: Option<Identity>,
+    /// The answer to its last frame that is put off; nothing more of it is handled until then.
+    owed: Option<AnswerId>,
 }
 
 /// How much of an outbound is answers, to within one turn-over of it.
@@ -96,8 +96,31 @@ pub(crate) struct Flags {
     pub(crate) input_over: bool,
     /// Held input waits for room in the outbound.
     pub(crate) stalled: bool,
-    /// The handler wants no further frames for now.
-    pub(crate) on_hold: bool,
+    /// Why no further frames are handled for now.
+    pub(crate) holds: Holds,
+}
+
+/// Why a peer's frames have to wait for something that this side does; in one byte, for it is looked at for each frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Holds(u8);
+
+impl Holds {
+    /// The handler wants it.
+    pub(crate) const HANDLER: Holds = Holds(1);
+    /// The answer to the last frame is put off.
+    pub(crate) const ANSWER: Holds = Holds(2);
+
+    #[inline]
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Sets or clears one of them, and says whether it was set before.
+    pub(crate) fn set(&mut self, hold: Holds, is_set: bool) -> bool {
+        let was_set = self.0 & hold.0 != 0;
+        self.0 = if is_set { self.0 | hold.0 } else { self.0 & !hold.0 };
+        was_set
+    }
 }
 
 impl<D: Dialect> Connection<D> {
@@ -105,7 +128,6 @@ impl<D: Dialect> Connection<D> {
         Connection {
             id,
             peer,
-            identity: None,
             session,
             decoder: Some(decoder),
             out: SendQueue::new(),
@@ -115,9 +137,21 @@ impl<D: Dialect> Connection<D> {
             answers: Answers::default(),
             sent: 0,
             deadline: None,
-            owed: None,
             sign_of_life: None,
+            identity: None,
+            owed: None,
         }
+    }
+
+    /// The answer that is put off.
+    pub(crate) fn owed(&self) -> Option<AnswerId> {
+        self.owed
+    }
+
+    /// An answer is put off, or is not any more; returns the one before.
+    pub(crate) fn owe(&mut self, answer: Option<AnswerId>) -> Option<AnswerId> {
+        self.flags.holds.set(Holds::ANSWER, answer.is_some());
+        core::mem::replace(&mut self.owed, answer)
     }
 
     /// The first `n` bytes that waited are written.
@@ -167,14 +201,9 @@ impl<D: Dialect> Connection<D> {
         self.answers.waiting() <= config.reserve
     }
 
-    /// Whether the peer's frames have to wait for something that this side does.
-    pub(crate) fn is_held_up(&self) -> bool {
-        self.flags.on_hold || self.owed.is_some()
-    }
-
     /// Whether frames of the peer can be handled now.
     pub(crate) fn may_handle(&self, config: &CoreConfig) -> bool {
-        self.is_live() && !self.is_held_up() && self.has_reserve(config)
+        self.is_live() && self.flags.holds.is_none() && self.has_reserve(config)
     }
 
     /// Whether more can be read from the peer now. On hold as well, until there is something, so that its end is noticed.

@@ -2,7 +2,7 @@
 
 use super::answers::Answers;
 use super::config::{CoreConfig, Counters};
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Holds, Phase};
 use super::connections::Connections;
 use super::spares::Spares;
 use super::timers::{Due, Timers};
@@ -327,7 +327,7 @@ impl<D: Dialect> State<D> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if !connection.has_reserve(&self.config) {
             connection.flags.stalled = true;
-        } else if !connection.is_held_up() {
+        } else if connection.flags.holds.is_none() {
             self.backlog.push_back(id);
         }
     }
@@ -335,7 +335,7 @@ impl<D: Dialect> State<D> {
     /// Puts the peer's frames on hold, or goes on with them.
     pub(crate) fn hold(&mut self, id: ConnectionId, on_hold: bool) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let goes_on = core::mem::replace(&mut connection.flags.on_hold, on_hold) && !on_hold;
+        let goes_on = connection.flags.holds.set(Holds::HANDLER, on_hold) && !on_hold;
         if goes_on && !connection.held.is_empty() && !connection.flags.stalled {
             self.list_held(id);
         }

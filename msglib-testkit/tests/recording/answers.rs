@@ -39,7 +39,7 @@ impl Handler for Door {
                 let _ = self.ask.send(cx.answer_later(from)?);
             }
             Event::Answered { from, refusal: None, .. } => {
-                self.let_in.extend(cx.identity(from).map(Identity::to_string))
+                self.let_in.extend(cx.identity(from).map(Identity::to_string));
             }
             _ => {}
         }
