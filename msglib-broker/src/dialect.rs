@@ -7,8 +7,8 @@ pub use frame_buffer::FrameBuffer;
 use crate::reason::{Reason, Reject};
 use core::fmt;
 use core::time::Duration;
-use msglib_proto::SendQueue;
 use msglib_proto::transport::Peer;
+use msglib_proto::{FrameType, SendQueue};
 use thiserror::Error;
 
 /// A wire format: how bytes become a handler's frames and back, and what a connection remembers in between.
@@ -71,6 +71,16 @@ pub trait Dialect: Sized {
     ) -> Result<Received, Self::Error> {
         let _ = (session, frame, offset, out);
         Ok(Received::Pass)
+    }
+
+    /// The handler serves these features, a bit each: said once, before the first connection. By default that means nothing.
+    fn serve(&mut self, features: u64) {
+        let _ = features;
+    }
+
+    /// The frame that was [`Received::PassAndAnswer`]ed may have changed what can be decoded from the next one on. By default nothing does.
+    fn agreed(decoder: &mut Self::Decoder, session: &Self::Session) {
+        let _ = (decoder, session);
     }
 
     /// The handler took the frame that was [`Received::PassAndAnswer`]ed: writes the answer that is due. By default nothing.
@@ -169,6 +179,9 @@ pub enum SendError {
     /// The peer has not allowed another delivery.
     #[error("no credit on link {0}; wait for its CREDIT")]
     NoCredit(u32),
+    /// The frame needs a feature that the peer has not (PROTOCOL §14.2).
+    #[error("{0} needs a feature that the peer has not")]
+    NotAgreed(FrameType),
     /// The payload is larger than the peer takes.
     #[error("the payload has {size} bytes and the peer takes {max}")]
     TooLarge {

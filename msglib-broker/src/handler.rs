@@ -52,6 +52,12 @@ pub trait Handler<D: Dialect = Native> {
     /// connection that the event is about, and is ignored where there is none.
     fn handle(&mut self, cx: &mut Context<'_, D>, event: Event<'_, D>) -> Result<(), Reject>;
 
+    /// The features of the protocol that the handler serves, a bit each (PROTOCOL §14.1): clients are told, and their frames come here
+    /// then. By default none.
+    fn features(&self) -> u64 {
+        0
+    }
+
     /// A broker begins to run this handler. One that has served another broker before starts over: that one's connections are gone
     /// without a word, and the new ones' ids can be the same.
     fn started(&mut self, cx: &mut Context<'_, D>) {
@@ -75,6 +81,9 @@ macro_rules! forward {
         impl<D: Dialect, H: Handler<D> + ?Sized> Handler<D> for $($target)* {
             fn handle(&mut self, cx: &mut Context<'_, D>, event: Event<'_, D>) -> Result<(), Reject> {
                 (**self).handle(cx, event)
+            }
+            fn features(&self) -> u64 {
+                (**self).features()
             }
             fn started(&mut self, cx: &mut Context<'_, D>) {
                 (**self).started(cx);

@@ -65,6 +65,7 @@ pub use topic::{
 pub use bytes::Bytes;
 pub use msglib_proto::transport::{self, ConnectionId, ConnectionManager, Peer};
 pub use msglib_proto::{
-    ChannelKind, ChannelName, ErrorCode, Frame, Hello, Instant, LinkNumber, NameError, Open, OwnedName, Payload,
-    Verdict,
+    Cause, ChannelKind, ChannelName, DeliveryOptions, ErrorCode, Feature, Frame, Hello, Instant, LinkNumber, NameError,
+    Open, OwnedName, Payload, PublishOptions, QueueDispatch, QueueOrder, QueueOverflow, QueueSettings, Settling,
+    TopicSettings, Verdict,
 };

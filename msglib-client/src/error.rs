@@ -1,7 +1,7 @@
 //! What can go wrong on a connection, and what to do about it.
 
 use crate::session::{End, SessionError, why};
-use msglib_proto::{EncodeError, ErrorCode, NameError, ProtocolError};
+use msglib_proto::{EncodeError, ErrorCode, Feature, NameError, ProtocolError};
 use std::io;
 use std::sync::Arc;
 use thiserror::Error;
@@ -81,6 +81,9 @@ pub enum Error {
         /// The largest that the broker takes.
         max: u32,
     },
+    /// The broker has not this feature, or this side has not offered it (PROTOCOL §14.1). Nothing was sent.
+    #[error("this needs the feature {0}, which was not agreed on with this broker")]
+    NotAgreed(Feature),
     /// A channel's name is empty or too long.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -107,7 +110,12 @@ impl Error {
             | Error::FailedByBroker { code, .. }
             | Error::Refused { code, .. }
             | Error::LinkClosed { code, .. } => code.is_worth_retrying(),
-            Error::Closed | Error::Protocol(_) | Error::TooLarge { .. } | Error::Name(_) | Error::Invalid(_) => false,
+            Error::Closed
+            | Error::Protocol(_)
+            | Error::NotAgreed(_)
+            | Error::TooLarge { .. }
+            | Error::Name(_)
+            | Error::Invalid(_) => false,
         }
     }
 
@@ -123,6 +131,7 @@ impl Error {
             Error::Refused { .. }
             | Error::LinkClosed { .. }
             | Error::TooManyLinks { .. }
+            | Error::NotAgreed(_)
             | Error::TooLarge { .. }
             | Error::Name(_)
             | Error::Invalid(_) => false,
@@ -170,6 +179,7 @@ impl From<SessionError> for Error {
     fn from(error: SessionError) -> Error {
         match error {
             SessionError::Over(end) => end.into(),
+            SessionError::NotAgreed(feature) => Error::NotAgreed(feature),
             SessionError::TooLarge { length, max } => Error::TooLarge { length, max },
             SessionError::Invalid(error) => Error::Invalid(error),
             SessionError::NoFreeLink { max } => Error::TooManyLinks { max },

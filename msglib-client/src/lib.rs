@@ -46,7 +46,7 @@ pub use connection::{
     Subscription, blocking_pull_subscribe_to_queue, publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
 };
 pub use error::Error;
-pub use session::{BrokerInfo, End, Event, Session, SessionConfig, SessionError, UserFrame};
+pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionConfig, SessionError, UserFrame};
 
 // What the signatures above speak of, so that a client needs no other crate.
 pub use bytes::Bytes;

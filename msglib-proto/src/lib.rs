@@ -31,7 +31,8 @@ pub use time::Instant;
 pub use wire::channel::{ChannelKind, ChannelName, NameError, OwnedName};
 pub use wire::code::ErrorCode;
 pub use wire::decoder::Decoder;
-pub use wire::encode::{EncodeError, encode, encode_delivery};
+pub use wire::encode::{EncodeError, encode, encode_delivery, encode_delivery_with};
+pub use wire::feature::Feature;
 pub use wire::frame::{Frame, Hello, LinkNumber, Open, Verdict, Welcome};
 pub use wire::frame_type::{FrameType, Scope};
 pub use wire::limits::{
@@ -41,4 +42,8 @@ pub use wire::limits::{
 pub use wire::payload::Payload;
 pub use wire::rules::{ConnectionState, LinkState, Role, Ruling, ruling};
 pub use wire::send_queue::SendQueue;
+pub use wire::settings::{
+    QueueDispatch, QueueOrder, QueueOverflow, QueueSettings, SettingsError, TopicOverflow, TopicSettings,
+};
 pub use wire::violation::{ProtocolError, Violation};
+pub use wire::with::{Cause, DeliveryOptions, PublishOptions, Settling};

@@ -1,9 +1,9 @@
 //! PROTOCOL.md and the code say the same: sections, tables, limits, and the conversation at its end.
 
 use msglib_proto::{
-    ConnectionState, Decoder, ErrorCode, FrameType, HEADER, INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, Limits,
-    LinkState, MAX_ARGUMENTS, MAX_HELLO, MAX_NAME, MAX_SHORT_TEXT, MAX_TEXT, Role, Ruling, Scope, SendQueue, Violation,
-    encode, ruling,
+    ConnectionState, Decoder, ErrorCode, Feature, FrameType, HEADER, INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME,
+    Limits, LinkState, MAX_ARGUMENTS, MAX_HELLO, MAX_NAME, MAX_SHORT_TEXT, MAX_TEXT, Role, Ruling, Scope, SendQueue,
+    Violation, encode, ruling,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -171,10 +171,14 @@ fn kind_of(text: &str) -> String {
 #[test]
 fn the_table_of_frames_is_the_frame_types() {
     let document = document();
-    let rows = table(section(&document, "3"));
-    assert_eq!(rows.len(), FrameType::ALL.len());
-    for (row, frame) in rows.iter().zip(FrameType::ALL) {
-        let [number, name, from, scope, flags, _body] = row[..] else { panic!("{row:?}") };
+    let (rows, added) = (table(section(&document, "3")), table(section(&document, "14.2")));
+    assert_eq!(rows.len() + added.len(), FrameType::ALL.len());
+    let of_version_1 = FrameType::ALL.into_iter().filter(|frame| frame.is_known(0));
+    let of_features = FrameType::ALL.into_iter().filter(|frame| !frame.is_known(0));
+    for (row, frame) in rows.iter().zip(of_version_1).chain(added.iter().zip(of_features)) {
+        let [number, name, from, scope, flags, _body, ref features @ ..] = row[..] else { panic!("{row:?}") };
+        let named = features.iter().flat_map(|list| list.split(", ")).map(|name| feature(name).bit());
+        assert_eq!(named.sum::<u64>(), frame.features(), "{frame}");
         assert_eq!(name, frame.name());
         let first = number.split('–').next().unwrap_or(number);
         assert_eq!(hex_number(first), frame.value(), "{frame}");
@@ -200,9 +204,9 @@ fn the_table_of_frames_is_the_frame_types() {
 #[test]
 fn the_table_of_lengths_is_that_of_the_frame_types() {
     let document = document();
-    let tables = tables(section(&document, "3"));
+    let (tables, added) = (tables(section(&document, "3")), tables(section(&document, "14.2")));
     let mut listed = BTreeMap::new();
-    for row in &tables[1] {
+    for row in tables[1].iter().chain(&added[1]) {
         for three in row.chunks(3) {
             let [names, least, greatest] = three[..] else { panic!("{row:?}") };
             listed.extend(names.split(", ").map(|name| (name, (least, greatest))));
@@ -215,9 +219,26 @@ fn the_table_of_lengths_is_that_of_the_frame_types() {
         assert_eq!(quantity(least), u64::from(fixed), "{frame}");
         match frame.max_variable() {
             Some(variable) => assert_eq!(quantity(greatest), u64::from(fixed + variable), "{frame}"),
-            None => assert_eq!(*greatest, format!("{fixed} + P"), "{frame}"),
+            None => assert_eq!(*greatest, format!("{} + P", fixed + frame.max_options()), "{frame}"),
         }
     }
+}
+
+fn feature(name: &str) -> Feature {
+    Feature::ALL.into_iter().find(|feature| feature.name() == name).unwrap_or_else(|| panic!("no feature {name}"))
+}
+
+/// PROTOCOL §14.1.
+#[test]
+fn the_table_of_features_is_the_features() {
+    let document = document();
+    let rows = table(section(&document, "14.1"));
+    assert_eq!(rows.len(), Feature::ALL.len());
+    for (row, feature) in rows.iter().zip(Feature::ALL) {
+        let [bit, name, _section] = row[..] else { panic!("{row:?}") };
+        assert_eq!((1 << bit.parse::<u32>().expect("a bit"), name), (feature.bit(), feature.name()));
+    }
+    assert_eq!(Feature::ALL.map(Feature::bit).iter().sum::<u64>(), Feature::all_bits());
 }
 
 fn number_in(flag: &str) -> u16 {
@@ -272,7 +293,8 @@ fn the_table_of_codes_is_the_error_codes() {
 fn the_table_of_who_may_send_what_is_the_ruling() {
     let document = document();
     let mut rows = BTreeMap::new();
-    for row in table(section(&document, "10.2")) {
+    let rows_of = |which| table(section(&document, which));
+    for row in rows_of("10.2").into_iter().chain(rows_of("14.4")) {
         let [from, frame, cells @ ..] = &row[..] else { panic!("{row:?}") };
         assert_eq!(cells.len(), 8, "{row:?}");
         assert!(rows.insert((*from, *frame), cells.to_vec()).is_none(), "{from} {frame} is there twice");

@@ -1,26 +1,31 @@
-//! The golden vectors in `vectors/frames.txt`, in both directions.
+//! The golden vectors in `vectors/`, in both directions.
 
 #[allow(unreachable_pub, reason = "a module of this test alone")]
 mod vector_file;
 
-use msglib_proto::{Decoder, ErrorCode, Frame, Limits, SendQueue, encode};
+use msglib_proto::{Decoder, DeliveryOptions, ErrorCode, Frame, Limits, PublishOptions, SendQueue, Settling, encode};
 use std::collections::BTreeSet;
 use vector_file::{Described, End, Field, Vector};
 
-/// The fewest vectors that the file is known to have.
-const AT_LEAST: usize = 200;
+/// The files, and the fewest vectors that each is known to have.
+const FILES: [(&str, usize); 2] = [("frames.txt", 200), ("features.txt", 90)];
 
 fn vectors() -> Vec<Vector> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/frames.txt");
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let vectors = vector_file::parse(&text);
-    assert!(vectors.len() >= AT_LEAST, "{path} has only {} vectors", vectors.len());
-    vectors
+    let mut all = Vec::new();
+    for (file, at_least) in FILES {
+        let path = format!("{}/../vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let vectors = vector_file::parse(&text);
+        assert!(vectors.len() >= at_least, "{path} has only {} vectors", vectors.len());
+        all.extend(vectors);
+    }
+    all
 }
 
 /// What came out of a stream that was cut into pieces of `piece` bytes: the frames, how it ended, and their encoding.
 fn receive(vector: &Vector, piece: usize) -> (Vec<Described>, End, Vec<u8>) {
     let mut decoder = Decoder::new(&Limits::default().with_max_payload(vector.max_payload));
+    decoder.agree_on(vector.features);
     let (mut frames, mut again) = (Vec::new(), SendQueue::new());
     for mut input in vector.bytes.chunks(piece) {
         loop {
@@ -143,6 +148,66 @@ fn describe(frame: &Frame<'_>) -> Described {
         Frame::Ack { first, last, .. } => vec![number("first", first), number("last", last)],
         Frame::Refuse { first, last, verdict, .. } => {
             vec![number("first", first), number("last", last), number("verdict", verdict.value().into())]
+        }
+        Frame::GoingAway { deadline_ms } => vec![number("deadline_ms", deadline_ms.into())],
+        Frame::PublishWith { number: n, confirm, retain, options, payload, .. } => {
+            let PublishOptions { delay_ms, ttl_ms, priority, key, topic } = options;
+            let always = [number("number", n), flag("confirm", confirm), flag("retain", retain)];
+            let mut fields = always.to_vec();
+            fields.extend(delay_ms.map(|ms| number("delay_ms", ms)));
+            fields.extend(ttl_ms.map(|ms| number("ttl_ms", ms)));
+            fields.extend(priority.map(|priority| number("priority", priority.into())));
+            fields.extend(key.map(|key| bytes("key", key)));
+            fields.extend(topic.map(|topic| bytes("topic", topic)));
+            fields.push(bytes("payload", &payload));
+            fields
+        }
+        Frame::Producer { id, base, .. } => vec![bytes("id", &id.to_be_bytes()), number("base", base)],
+        Frame::DeliveryWith { tag, count, retained, options, payload, .. } => {
+            let DeliveryOptions { id, priority, key, topic, cause } = options;
+            let always = [number("tag", tag), number("count", count.into()), flag("retained", retained)];
+            let mut fields = always.to_vec();
+            fields.extend(id.map(|id| number("id", id)));
+            fields.extend(priority.map(|priority| number("priority", priority.into())));
+            fields.extend(key.map(|key| bytes("key", key)));
+            fields.extend(topic.map(|topic| bytes("topic", topic)));
+            if let Some(cause) = cause {
+                fields.push(number("cause_reason", cause.reason.value().into()));
+                fields.push(number("cause_count", cause.count.into()));
+                fields.push(number("cause_hops", cause.hops.into()));
+                fields.push(number("cause_first_ms", cause.first_ms));
+                fields.push(match (cause.source.as_id(), cause.source.as_bytes()) {
+                    (Some(id), _) => number("cause_id", id),
+                    (_, name) => bytes("cause_name", name.unwrap_or_default()),
+                });
+            }
+            fields.push(bytes("payload", &payload));
+            fields
+        }
+        Frame::Settle { first, last, confirm, settling, .. } => {
+            let always = [number("first", first), number("last", last), flag("confirm", confirm)];
+            let mut fields = always.to_vec();
+            fields.push(number("settling", settling.value().into()));
+            match settling {
+                Settling::Ack | Settling::ForGood => {}
+                Settling::Again { delay_ms, priority } => {
+                    fields.extend(delay_ms.map(|ms| number("delay_ms", ms)));
+                    fields.extend(priority.map(|priority| number("priority", priority.into())));
+                }
+                Settling::Extend { lease_ms } => fields.push(number("lease_ms", lease_ms)),
+            }
+            fields
+        }
+        Frame::Settled { first, last, count, .. } => {
+            vec![number("first", first), number("last", last), number("count", count)]
+        }
+        Frame::Gap { lost, .. } => vec![number("lost", lost)],
+        Frame::Request { number: n, deadline_ms, payload, .. } => {
+            vec![number("number", n), number("deadline_ms", deadline_ms.into()), bytes("payload", &payload)]
+        }
+        Frame::Reply { number: n, payload, .. } => vec![number("number", n), bytes("payload", &payload)],
+        Frame::NoReply { number: n, code, text, .. } => {
+            vec![number("number", n), number("code", code.value().into()), bytes("text", text.as_bytes())]
         }
         Frame::User { kind, flags, link, body } => vec![
             number("kind", kind.into()),

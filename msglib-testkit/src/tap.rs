@@ -92,6 +92,10 @@ impl<D: Dialect, H: Handler<D>> Handler<D> for Tap<H> {
         result
     }
 
+    fn features(&self) -> u64 {
+        self.inner.features()
+    }
+
     fn started(&mut self, cx: &mut Context<'_, D>) {
         self.inner.started(cx);
     }

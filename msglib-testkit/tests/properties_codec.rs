@@ -1,7 +1,9 @@
 //! Properties of the codec: what is encoded is decoded, in any pieces; what is not a frame is an error, always the same.
 
-use msglib_proto::{Decoder, Frame, HEADER, Limits, Payload, ProtocolError, SendQueue, encode};
-use msglib_testkit::strategies::{Chunking, OwnedFrame, almost_frames, cases, chunkings, frames, valid_streams};
+use msglib_proto::{Decoder, Feature, Frame, HEADER, Limits, Payload, ProtocolError, SendQueue, encode};
+use msglib_testkit::strategies::{
+    Chunking, OwnedFrame, almost_frames, cases, chunkings, frames, frames_with, valid_streams,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -16,8 +18,10 @@ struct Outcome {
     offset: u64,
 }
 
+/// With all features, which changes nothing for frames that are of none.
 fn decode(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome {
     let mut decoder = Decoder::new(limits);
+    decoder.agree_on(Feature::all_bits());
     let (mut frames, mut error) = (Vec::new(), None);
     for mut piece in chunking.cut(bytes) {
         loop {
@@ -45,6 +49,7 @@ fn decode(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome {
 /// As `decode`, but each frame behind a publish or an ack is asked for as one that goes on on the same link.
 fn decode_in_runs(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome {
     let mut decoder = Decoder::new(limits);
+    decoder.agree_on(Feature::all_bits());
     let (mut frames, mut error, mut run) = (Vec::<OwnedFrame>::new(), None, None);
     'stream: for mut piece in chunking.cut(bytes) {
         loop {
@@ -90,6 +95,19 @@ fn runs() -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![8 => publish, 8 => ack, 1 => other], 0..30).prop_map(|frames| frames.concat())
 }
 
+/// Frames of features, one byte of them changed.
+fn changed_frames() -> impl Strategy<Value = Vec<u8>> {
+    let frames =
+        frames_with(Feature::all_bits()).prop_filter("of a feature", |frame| frame.frame_type().features() != 0);
+    (frames, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(frame, at, byte)| {
+        let mut bytes = frame.to_bytes();
+        // Most of what is special about them is at their beginning.
+        let at = at.index(bytes.len().min(48));
+        bytes[at] = byte;
+        bytes
+    })
+}
+
 proptest! {
     #![proptest_config(cases(256))]
 
@@ -100,9 +118,10 @@ proptest! {
     }
 
     #[test]
-    fn each_frame_has_one_encoding_and_comes_back_from_it(frame in frames()) {
+    fn each_frame_has_one_encoding_and_comes_back_from_it(frame in frames_with(Feature::all_bits())) {
         let bytes = frame.to_bytes();
         let mut decoder = Decoder::new(&Limits::default());
+        decoder.agree_on(frame.frame_type().features());
         let mut input = &bytes[..];
         let decoded = decoder.decode(&mut input)?.map(OwnedFrame::from);
         prop_assert_eq!(decoded.as_ref(), Some(&frame));
@@ -122,7 +141,7 @@ proptest! {
     /// PROTOCOL §2.6: how the bytes were cut makes no difference to anything.
     #[test]
     fn any_bytes_in_any_pieces_have_one_outcome(
-        bytes in almost_frames(),
+        bytes in prop_oneof![almost_frames(), changed_frames()],
         chunking in chunkings(200),
         max_payload in prop_oneof![Just(0), Just(30), Just(1 << 24)],
     ) {

@@ -6,7 +6,7 @@ use super::state::State;
 use crate::dialect::SendError;
 use crate::native::{Native, NativeLink};
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{LinkNumber, Payload, SendQueue, encode_delivery};
+use msglib_proto::{DeliveryOptions, FrameType, LinkNumber, Payload, SendQueue, encode_delivery, encode_delivery_with};
 
 /// Sends one message after the other to one consumer; made by [`Context::deliveries`].
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct Deliveries<'a> {
     number: LinkNumber,
     link: &'a mut NativeLink,
     max_payload: usize,
+    features: u64,
     high_water: usize,
     out: &'a mut SendQueue,
     wants_room: &'a mut bool,
@@ -38,10 +39,12 @@ impl Context<'_, Native> {
         }
         connection.take_spare(spares);
         let max_payload = connection.session.max_payload() as usize;
+        let features = connection.session.features();
         Ok(Deliveries {
             number: link,
             link: connection.session.consumer(link, dialect, &mut connection.out)?,
             max_payload,
+            features,
             high_water: config.high_water.max(1),
             out: &mut connection.out,
             wants_room: &mut connection.flags.wants_room,
@@ -60,12 +63,48 @@ impl Deliveries<'_> {
     #[inline]
     pub fn send<'p>(&mut self, count: u32, payload: impl Into<Payload<'p>>) -> Result<u64, SendError> {
         let payload = payload.into();
+        let tag = self.next_tag(payload.len())?;
+        if encode_delivery(self.number, tag, count, payload, self.out).is_err() {
+            return Err(SendError::Misuse("the count of a delivery begins with 1"));
+        }
+        self.sent(tag);
+        Ok(tag)
+    }
+
+    /// As [`send`](Deliveries::send), with more than the payload (PROTOCOL §14.3). To a client that has not agreed on that, and where there is
+    /// nothing to be said, it is a plain delivery.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Deliveries::send).
+    pub fn send_with<'p>(
+        &mut self,
+        count: u32,
+        payload: impl Into<Payload<'p>>,
+        retained: bool,
+        options: &DeliveryOptions<'_>,
+    ) -> Result<u64, SendError> {
+        let payload = payload.into();
+        if !FrameType::DeliveryWith.is_known(self.features) || (options.is_empty() && !retained) {
+            return self.send(count, payload);
+        }
+        let tag = self.next_tag(payload.len())?;
+        if encode_delivery_with(self.number, tag, count, retained, options, payload, self.out).is_err() {
+            return Err(SendError::Misuse("a field of a delivery has a value that has no encoding"));
+        }
+        self.sent(tag);
+        Ok(tag)
+    }
+
+    /// The tag of the next delivery, if there is room and credit for it.
+    #[inline]
+    fn next_tag(&mut self, size: usize) -> Result<u64, SendError> {
         if self.out.len() >= self.high_water {
             *self.wants_room = true;
             self.counters.full += 1;
             return Err(SendError::Full);
         }
-        let (size, max) = (payload.len(), self.max_payload);
+        let max = self.max_payload;
         if size > max {
             return Err(SendError::TooLarge { size, max: max as u32 });
         }
@@ -73,11 +112,12 @@ impl Deliveries<'_> {
         if tag > self.link.delivery_credit {
             return Err(SendError::NoCredit(self.number));
         }
-        if encode_delivery(self.number, tag, count, payload, self.out).is_err() {
-            return Err(SendError::Misuse("the count of a delivery begins with 1"));
-        }
+        Ok(tag)
+    }
+
+    #[inline]
+    fn sent(&mut self, tag: u64) {
         self.link.delivered = tag;
         self.counters.frames_sent += 1;
-        Ok(tag)
     }
 }

@@ -51,22 +51,25 @@ impl<D: Dialect> Frames<'_, D> {
         let left = &self.input[*self.taken..];
         let mut rest = left;
         let offset = D::offset(self.decoder);
-        match D::decode(self.decoder, &mut rest) {
+        let may_have_agreed = match D::decode(self.decoder, &mut rest) {
             Ok(Some(frame)) => {
                 *self.taken += left.len() - rest.len();
-                handle_one(cx, self.from, frame, offset, handle);
-                true
+                handle_one(cx, self.from, frame, offset, handle)
             }
             Ok(None) => {
                 *self.taken = self.input.len();
-                false
+                return false;
             }
             Err(error) => {
                 *self.taken = self.input.len();
                 cx.state.fail(self.from, &error);
-                false
+                return false;
             }
+        };
+        if may_have_agreed && let Some(connection) = cx.state.get(self.from) {
+            D::agreed(self.decoder, &connection.session);
         }
+        true
     }
 }
 
@@ -126,6 +129,7 @@ impl<'a> Frames<'a, Native> {
     }
 }
 
+/// Whether something may have been agreed on.
 #[inline]
 fn handle_one<D: Dialect>(
     cx: &mut Context<'_, D>,
@@ -133,7 +137,7 @@ fn handle_one<D: Dialect>(
     frame: D::Frame<'_>,
     offset: u64,
     handle: impl FnOnce(&mut Context<'_, D>, D::Frame<'_>) -> Result<(), Reject>,
-) {
+) -> bool {
     match cx.state.receive(from, &frame, offset) {
         Some(Received::Pass) => {
             if let Err(reject) = handle(cx, frame) {
@@ -149,8 +153,10 @@ fn handle_one<D: Dialect>(
                 Ok(()) => cx.state.accepted(from),
                 Err(reject) => cx.state.rejected(from, reject),
             }
+            return true;
         }
         Some(Received::End(reason)) => cx.state.end(from, reason),
         Some(Received::Done) | None => {}
     }
+    false
 }

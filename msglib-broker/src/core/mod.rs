@@ -81,7 +81,8 @@ pub enum End {
 
 impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// A core with no connections. All of its randomness comes from `seed`.
-    pub fn new(mut handler: H, dialect: D, config: CoreConfig, seed: u128) -> Core<H, D> {
+    pub fn new(mut handler: H, mut dialect: D, config: CoreConfig, seed: u128) -> Core<H, D> {
+        dialect.serve(handler.features());
         let mut state = State::new(dialect, config, seed);
         handler.started(&mut Context { state: &mut state });
         Core { handler, state }

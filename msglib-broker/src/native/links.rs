@@ -1,6 +1,6 @@
 //! The links of one connection: states, numbers and credit (PROTOCOL §5, §6).
 
-use msglib_proto::{FrameType, INITIAL_PUBLISH_CREDIT, LinkNumber, LinkState, Violation};
+use msglib_proto::{ChannelKind, FrameType, INITIAL_PUBLISH_CREDIT, LinkNumber, LinkState, Open, Violation};
 
 /// One link, as the broker sees it.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +8,11 @@ pub(crate) struct Link {
     pub(super) state: LinkState,
     pub(super) publishes: bool,
     pub(super) consumes: bool,
+    /// It asks and answers instead of publishing and being delivered to, or as well (PROTOCOL §17.1).
+    pub(super) calls: bool,
+    pub(super) answers: bool,
+    /// Its publishes have sequences.
+    pub(super) has_producer: bool,
     /// The last number that was published.
     pub(super) published: u64,
     /// The last number that may be published.
@@ -21,11 +26,16 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn new(publishes: bool, consumes: bool) -> Link {
+    /// A service's links take requests alone; those of the user's kinds take all that there is.
+    fn new(open: &Open<'_>) -> Link {
+        let (is_service, is_users) = (open.kind == ChannelKind::SERVICE, open.kind >= ChannelKind::USER);
         Link {
             state: LinkState::Opening,
-            publishes,
-            consumes,
+            publishes: open.publishes && !is_service,
+            consumes: open.consumes,
+            calls: open.publishes && (is_service || is_users),
+            answers: open.consumes && (is_service || is_users),
+            has_producer: false,
             published: 0,
             publish_credit: INITIAL_PUBLISH_CREDIT,
             confirmed: 0,
@@ -35,9 +45,10 @@ impl Link {
     }
 
     /// The next publish: numbers one by one, and within the credit (PROTOCOL §6.1, §6.2).
-    pub(super) fn publish(&mut self, link: LinkNumber, number: u64) -> Result<(), Violation> {
-        let frame = FrameType::Publish;
-        if !self.publishes {
+    #[inline]
+    pub(super) fn publish(&mut self, frame: FrameType, link: LinkNumber, number: u64) -> Result<(), Violation> {
+        let may = if frame == FrameType::Request { self.calls } else { self.publishes };
+        if !may {
             return Err(Violation::Link { frame, link });
         }
         let expected = self.published + 1;
@@ -48,6 +59,15 @@ impl Link {
             return Err(Violation::CreditExceeded { frame, link, number, credit: self.publish_credit });
         }
         self.published = number;
+        Ok(())
+    }
+
+    /// Who publishes must be known before the first publish, and once (PROTOCOL §15.6).
+    pub(super) fn produce(&mut self, link: LinkNumber) -> Result<(), Violation> {
+        if !self.publishes || self.has_producer || self.published > 0 {
+            return Err(Violation::Link { frame: FrameType::Producer, link });
+        }
+        self.has_producer = true;
         Ok(())
     }
 
@@ -85,18 +105,13 @@ impl Links {
 
     /// A new link takes a number that is free again, or the one above the highest so far (PROTOCOL §5.2). The caller has
     /// seen that the number is free.
-    pub(super) fn open(
-        &mut self,
-        link: LinkNumber,
-        publishes: bool,
-        consumes: bool,
-        max_links: u32,
-    ) -> Result<(), Violation> {
+    pub(super) fn open(&mut self, open: &Open<'_>, max_links: u32) -> Result<(), Violation> {
+        let link = open.link;
         let next = (self.links.len() as u32 + 1).min(max_links);
         if link > next {
             return Err(Violation::LinkNumber { link, next });
         }
-        let fresh = Link::new(publishes, consumes);
+        let fresh = Link::new(open);
         match self.get_mut(link) {
             Some(slot) => *slot = fresh,
             None => self.links.push(fresh),

@@ -23,12 +23,22 @@ use msglib_proto::{Decoder, Frame, FrameType, Limits, MAX_SHORT_TEXT, ProtocolEr
 pub struct Native {
     limits: Limits,
     name: String,
+    /// What is offered; `None` for what the handler serves.
+    features: Option<u64>,
+    served: u64,
 }
 
 impl Native {
     /// The native dialect with these limits.
     pub fn new(limits: Limits) -> Native {
-        Native { limits, name: String::from("msglib") }
+        Native { limits, name: String::from("msglib"), features: None, served: 0 }
+    }
+
+    /// With other features than those that the handler [serves](crate::Handler::features), a bit each (PROTOCOL §14.1): to offer less of a
+    /// handler, or those of the user's own.
+    pub fn with_features(mut self, bits: u64) -> Native {
+        self.features = Some(bits);
+        self
     }
 
     /// With another name for the broker, which clients see in their logs; cut after 255 bytes.
@@ -77,7 +87,16 @@ impl Dialect for Native {
         offset: u64,
         out: &mut SendQueue,
     ) -> Result<Received, ProtocolError> {
-        session.receive(frame, &self.limits, out).map_err(|violation| ProtocolError { offset, violation })
+        let offered = self.features.unwrap_or(self.served);
+        session.receive(frame, &self.limits, offered, out).map_err(|violation| ProtocolError { offset, violation })
+    }
+
+    fn serve(&mut self, features: u64) {
+        self.served = features;
+    }
+
+    fn agreed(decoder: &mut Decoder, session: &NativeSession) {
+        decoder.agree_on(session.features());
     }
 
     fn accepted(&self, session: &mut NativeSession, out: &mut SendQueue) {
@@ -97,7 +116,8 @@ impl Dialect for Native {
     }
 
     fn is_paced(frame: &Frame<'_>) -> bool {
-        matches!(frame.frame_type(), FrameType::Delivery | FrameType::User)
+        use FrameType::{Delivery, DeliveryWith, Gap, Request, User};
+        matches!(frame.frame_type(), Delivery | DeliveryWith | Gap | Request | User)
     }
 
     fn farewell(&self, session: &mut NativeSession, reason: &Reason, out: &mut SendQueue) {

@@ -57,7 +57,7 @@ impl NativeSession {
         self.max_payload
     }
 
-    /// The feature bits that both sides have; none are given out in version 1.
+    /// The feature bits that both sides have (PROTOCOL §14.1).
     pub fn features(&self) -> u64 {
         self.features
     }
@@ -103,6 +103,7 @@ impl NativeSession {
         &mut self,
         frame: &Frame<'_>,
         limits: &Limits,
+        offered: u64,
         out: &mut SendQueue,
     ) -> Result<Received, Violation> {
         let (frame_type, link) = (frame.frame_type(), frame.link());
@@ -118,22 +119,32 @@ impl NativeSession {
         }
         self.last = Last { frame: frame_type, link, number: 0 };
         match frame {
-            Frame::Publish { number, .. } => {
-                self.link(frame_type, link)?.publish(link, *number)?;
+            Frame::Publish { number, .. } | Frame::PublishWith { number, .. } | Frame::Request { number, .. } => {
+                self.link(frame_type, link)?.publish(frame_type, link, *number)?;
                 self.last.number = *number;
                 Ok(Received::Pass)
             }
-            Frame::Ack { .. } | Frame::Refuse { .. } => match self.link(frame_type, link)?.consumes {
+            Frame::Producer { .. } => {
+                self.link(frame_type, link)?.produce(link)?;
+                Ok(Received::Pass)
+            }
+            Frame::Reply { .. } | Frame::NoReply { .. } => match self.link(frame_type, link)?.answers {
                 true => Ok(Received::Pass),
                 false => Err(Violation::Link { frame: frame_type, link }),
             },
+            Frame::Ack { .. } | Frame::Refuse { .. } | Frame::Settle { .. } => {
+                match self.link(frame_type, link)?.consumes {
+                    true => Ok(Received::Pass),
+                    false => Err(Violation::Link { frame: frame_type, link }),
+                }
+            }
             Frame::Credit { upto, .. } => {
                 self.link(frame_type, link)?.grant(link, *upto)?;
                 Ok(Received::Pass)
             }
-            Frame::Hello(hello) => self.greet(hello),
+            Frame::Hello(hello) => self.greet(hello, offered),
             Frame::Open(open) => {
-                self.links.open(link, open.publishes, open.consumes, limits.max_links)?;
+                self.links.open(open, limits.max_links)?;
                 Ok(Received::PassAndAnswer)
             }
             Frame::Close { .. } => Ok(self.close(link)),
@@ -157,6 +168,10 @@ impl NativeSession {
             | Frame::Closed { .. }
             | Frame::Confirmed { .. }
             | Frame::Refused { .. }
+            | Frame::GoingAway { .. }
+            | Frame::DeliveryWith { .. }
+            | Frame::Settled { .. }
+            | Frame::Gap { .. }
             | Frame::Delivery { .. } => Err(Violation::Unexpected { frame: frame_type }),
         }
     }
@@ -168,7 +183,7 @@ impl NativeSession {
         let Some(open) = self.links.get_mut(link).filter(|open| is_greeted && is_usable(open.state)) else {
             return false;
         };
-        let passes = open.publish(link, number).is_ok();
+        let passes = open.publish(FrameType::Publish, link, number).is_ok();
         if passes {
             self.last = Last { frame: FrameType::Publish, link, number };
         }
@@ -210,14 +225,28 @@ impl NativeSession {
         let Last { frame, link, number } = self.last;
         let (code, text) = (reject.code(), reject.text());
         match frame {
-            FrameType::Publish => {
+            FrameType::Publish | FrameType::PublishWith => {
                 // Unless the handler has closed the link, or confirmed the publish, before it refused it.
                 if self.answerable(link, out).is_ok_and(|open| open.confirmed < number) {
                     self.write(&Frame::Refused { link, first: number, last: number, code, text }, out);
                 }
                 true
             }
-            FrameType::Open | FrameType::Close | FrameType::Credit | FrameType::Ack | FrameType::Refuse => {
+            FrameType::Request => {
+                if self.answerable(link, out).is_ok() {
+                    self.write(&Frame::NoReply { link, number, code, text }, out);
+                }
+                true
+            }
+            FrameType::Open
+            | FrameType::Close
+            | FrameType::Credit
+            | FrameType::Ack
+            | FrameType::Refuse
+            | FrameType::Settle
+            | FrameType::Producer
+            | FrameType::Reply
+            | FrameType::NoReply => {
                 self.closed(link, code, text, out);
                 true
             }
@@ -239,9 +268,12 @@ impl NativeSession {
         if self.waits_for_welcome() {
             return Err(SendError::Misuse("nothing can be sent while the answer to HELLO is put off"));
         }
+        if !frame.frame_type().is_known(self.features) {
+            return Err(SendError::NotAgreed(frame.frame_type()));
+        }
         self.welcome(limits, name, out);
         match *frame {
-            Frame::Delivery { link, tag, count, payload } => {
+            Frame::Delivery { link, tag, count, payload } | Frame::DeliveryWith { link, tag, count, payload, .. } => {
                 self.check_delivery(link, tag, payload.len(), out)?;
                 if count == 0 {
                     return Err(SendError::Misuse("the count of a delivery begins with 1"));
@@ -252,7 +284,7 @@ impl NativeSession {
             }
             Frame::Credit { link, upto } => {
                 let open = self.usable(link, out)?;
-                if !open.publishes || upto < open.publish_credit {
+                if !(open.publishes || open.calls) || upto < open.publish_credit {
                     return Err(SendError::Misuse("publish credit is for publishers, and never goes back"));
                 }
                 open.publish_credit = upto;
@@ -279,8 +311,25 @@ impl NativeSession {
                 self.closed(link, code, text, out);
                 return Ok(());
             }
+            Frame::Request { link, number: tag, payload, .. } => {
+                self.check_delivery(link, tag, payload.len(), out)?;
+                match self.links.get_mut(link) {
+                    Some(open) if open.answers => open.delivered = tag,
+                    _ => return Err(SendError::LinkGone(link)),
+                }
+            }
+            Frame::Reply { link, number, payload } => {
+                self.check_size(payload.len())?;
+                self.check_outcome(link, number, out)?;
+            }
+            Frame::NoReply { link, number, .. } => self.check_outcome(link, number, out)?,
+            Frame::Settled { link, .. } => self.check_consumes(link, out)?,
+            Frame::Gap { link, .. } => {
+                self.usable(link, out)?;
+                self.check_consumes(link, out)?;
+            }
             Frame::User { ref body, .. } => self.check_size(body.len())?,
-            Frame::Ping { .. } => {}
+            Frame::Ping { .. } | Frame::GoingAway { .. } => {}
             Frame::Hello(_)
             | Frame::Welcome(_)
             | Frame::Goodbye { .. }
@@ -290,6 +339,9 @@ impl NativeSession {
             | Frame::Close { .. }
             | Frame::Publish { .. }
             | Frame::Ack { .. }
+            | Frame::PublishWith { .. }
+            | Frame::Producer { .. }
+            | Frame::Settle { .. }
             | Frame::Refuse { .. } => {
                 return Err(SendError::Misuse("not a handler's frame: it is a client's, or sent by the session"));
             }
@@ -339,12 +391,13 @@ impl NativeSession {
     }
 
     /// `HELLO`: the highest version in common (PROTOCOL §4.2).
-    fn greet(&mut self, hello: &Hello<'_>) -> Result<Received, Violation> {
+    fn greet(&mut self, hello: &Hello<'_>, offered: u64) -> Result<Received, Violation> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Violation::Version { min: hello.min_version, max: hello.max_version });
         }
         self.state = ConnectionState::Greeted;
         self.max_payload = hello.max_payload;
+        self.features = hello.features & offered;
         self.idle_ms = hello.idle_ms;
         Ok(Received::PassAndAnswer)
     }
@@ -412,6 +465,20 @@ impl NativeSession {
             return Err(SendError::NoCredit(link));
         }
         Ok(())
+    }
+
+    /// An outcome of a request that was made.
+    fn check_outcome(&mut self, link: LinkNumber, number: u64, out: &mut SendQueue) -> Result<(), SendError> {
+        let open = self.answerable(link, out)?;
+        match open.calls && number <= open.published {
+            true => Ok(()),
+            false => Err(SendError::Misuse("an outcome is of a request that was made on this link")),
+        }
+    }
+
+    /// An answer to a settling, also while the client closes the link.
+    fn check_consumes(&mut self, link: LinkNumber, out: &mut SendQueue) -> Result<(), SendError> {
+        if self.answerable(link, out)?.consumes { Ok(()) } else { Err(SendError::LinkGone(link)) }
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendError> {

@@ -4,7 +4,7 @@
 use msglib_broker::{Core, CoreConfig, End, Handler, Native};
 use msglib_proto::transport::{Address, Close, ConnectionId, Peer};
 use msglib_proto::{
-    ChannelKind, ChannelName, Decoder, Frame, Hello, Instant, Limits, Open, Payload, SendQueue, encode,
+    ChannelKind, ChannelName, Decoder, Feature, Frame, Hello, Instant, Limits, Open, Payload, SendQueue, encode,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,6 +102,7 @@ impl<H: Handler> Bench<H> {
     pub fn lines(&mut self, id: ConnectionId) -> Vec<String> {
         let bytes = self.received.remove(&id).unwrap_or_default();
         let mut decoder = Decoder::new(&Limits::default());
+        decoder.agree_on(Feature::all_bits());
         let mut input = &bytes[..];
         let mut lines = Vec::new();
         while let Some(frame) = decoder.decode(&mut input).expect("what a broker sends decodes") {
@@ -135,10 +136,14 @@ pub fn bytes_of(frames: &[Frame<'_>]) -> Vec<u8> {
 }
 
 pub fn hello() -> Frame<'static> {
+    hello_with(0)
+}
+
+pub fn hello_with(features: u64) -> Frame<'static> {
     Frame::Hello(Hello {
         min_version: 1,
         max_version: 1,
-        features: 0,
+        features,
         max_payload: 1 << 20,
         idle_ms: 0,
         name: "test",

@@ -2,7 +2,7 @@
 
 use super::state::State;
 use crate::error::Error;
-use crate::session::SessionError;
+use crate::session::{Details, SessionError};
 use bytes::Bytes;
 use core::ops::RangeInclusive;
 use core::task::Poll;
@@ -46,6 +46,7 @@ pub(super) struct Arrived {
     pub(super) tag: u64,
     pub(super) count: u32,
     pub(super) payload: Bytes,
+    pub(super) details: Option<Box<Details>>,
 }
 
 /// What became of a settling.
@@ -185,11 +186,11 @@ impl State {
     }
 
     /// A delivery came.
-    pub(super) fn deliver(&mut self, id: ConsumerId, tag: u64, count: u32, payload: Bytes) {
+    pub(super) fn deliver(&mut self, id: ConsumerId, arrived: Arrived) {
         if let Some(consumer) = self.consumers.open.get_mut(&id)
             && !consumer.abandoned
         {
-            consumer.inbox.push_back(Arrived { tag, count, payload });
+            consumer.inbox.push_back(arrived);
         }
     }
 

@@ -77,7 +77,7 @@ impl Iterator for Deliveries {
     fn next(&mut self) -> Option<Delivery> {
         let arrived = self.arrived.pop_front()?;
         let settler = Settler::new(self.connection.clone(), self.consumer, arrived.tag);
-        Some(Delivery::new(arrived.payload, arrived.count, settler))
+        Some(Delivery::new(arrived, settler))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

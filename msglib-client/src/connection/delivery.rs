@@ -1,8 +1,9 @@
 //! Deliveries, and how each is settled once.
 
 use super::Connection;
-use super::consuming::ConsumerId;
+use super::consuming::{Arrived, ConsumerId};
 use crate::error::Error;
+use crate::session::Details;
 use bytes::Bytes;
 use core::fmt;
 use msglib_proto::Verdict;
@@ -15,12 +16,14 @@ use msglib_proto::Verdict;
 pub struct Delivery {
     payload: Bytes,
     count: u32,
+    details: Option<Box<Details>>,
     settler: Settler,
 }
 
 impl Delivery {
-    pub(super) fn new(payload: Bytes, count: u32, settler: Settler) -> Delivery {
-        Delivery { payload, count, settler }
+    pub(super) fn new(arrived: Arrived, settler: Settler) -> Delivery {
+        let Arrived { payload, count, details, .. } = arrived;
+        Delivery { payload, count, details, settler }
     }
 
     /// The message. To keep it without a copy there is [`into_parts`](Delivery::into_parts).
@@ -36,6 +39,12 @@ impl Delivery {
     /// Whether it was delivered before, so that somebody may have worked on it already.
     pub fn redelivered(&self) -> bool {
         self.count > 1
+    }
+
+    /// What the broker says beside the message: its id, priority, key, topic, and why it is a dead letter. `None` if it says nothing, as of a
+    /// plain queue.
+    pub fn details(&self) -> Option<&Details> {
+        self.details.as_deref()
     }
 
     /// The message is done with, for good; as [`Settler::ack`].

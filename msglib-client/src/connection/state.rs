@@ -1,6 +1,6 @@
 //! What a connection knows, behind one lock: the session, and for whom what comes out of it is meant.
 
-use super::consuming::{ConsumerId, Consumers};
+use super::consuming::{Arrived, ConsumerId, Consumers};
 use super::publishing::{PublisherId, Publishers};
 use super::refusals::RefusalLog;
 use super::user_inbox::UserInbox;
@@ -212,9 +212,9 @@ impl State {
                     self.close_link_soon(link);
                 }
             }
-            Event::Delivery { link, tag, count, payload } => {
+            Event::Delivery { link, tag, count, payload, details } => {
                 if let Some(&Owner::Consumer(id)) = self.owners.get(&link) {
-                    self.deliver(id, tag, count, payload);
+                    self.deliver(id, Arrived { tag, count, payload, details });
                 }
             }
             Event::Confirmed { link, upto } => {
@@ -231,6 +231,7 @@ impl State {
             Event::Pong { token } if token <= self.ping => self.pong = self.pong.max(token),
             Event::User(frame) => self.user.push(frame),
             Event::Opened { .. } | Event::Credit { .. } | Event::Pong { .. } | Event::Over => {}
+            _ => {}
         }
     }
 

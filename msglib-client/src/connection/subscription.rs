@@ -147,7 +147,7 @@ impl Subscription {
     fn take(&mut self, patience: Patience) -> Result<Delivery, Error> {
         let arrived = self.connection.shared.wait(patience, |state| state.next_delivery(self.id))?;
         let settler = Settler::new(self.connection.clone(), self.id, arrived.tag);
-        Ok(Delivery::new(arrived.payload, arrived.count, settler))
+        Ok(Delivery::new(arrived, settler))
     }
 }
 

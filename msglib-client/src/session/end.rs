@@ -1,6 +1,6 @@
 //! Why a session ended, and why it cannot do what was asked of it.
 
-use msglib_proto::{EncodeError, ErrorCode, LinkNumber, ProtocolError};
+use msglib_proto::{EncodeError, ErrorCode, Feature, LinkNumber, ProtocolError};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -64,6 +64,9 @@ pub enum SessionError {
         /// The link.
         link: LinkNumber,
     },
+    /// The broker has not this feature, or this side has not offered it (PROTOCOL §14.1).
+    #[error("the feature {0} was not agreed on with this broker")]
+    NotAgreed(Feature),
     /// The payload is above what the broker takes.
     #[error("a payload of {length} bytes is above the broker's limit of {max}")]
     TooLarge {

@@ -1,5 +1,6 @@
 //! What a session tells its user.
 
+use super::details::Details;
 use bytes::Bytes;
 use core::ops::RangeInclusive;
 use msglib_proto::{ErrorCode, LinkNumber};
@@ -95,6 +96,60 @@ pub enum Event {
         /// The message. One of up to 512 bytes shares a block of 4 KiB with its neighbours, which stays as long as any of
         /// them is kept: copy those few out of many that are to be kept for long.
         payload: Bytes,
+        /// What the broker says beside it; `None` for nothing, as of a plain queue.
+        details: Option<Box<Details>>,
+    },
+    /// What a settling has changed that asked for it; in the order in which they were asked for.
+    Settled {
+        /// The link.
+        link: LinkNumber,
+        /// The tags of the settling.
+        tags: RangeInclusive<u64>,
+        /// How many deliveries it has changed.
+        count: u64,
+    },
+    /// Between the deliveries before and behind it, messages are missing that a topic's subscription has lost.
+    Gap {
+        /// The link.
+        link: LinkNumber,
+        /// How many.
+        lost: u64,
+    },
+    /// A request to be answered.
+    Request {
+        /// The link.
+        link: LinkNumber,
+        /// For [`reply`](super::Session::reply) and [`no_reply`](super::Session::no_reply).
+        tag: u64,
+        /// For how many milliseconds the caller still waits.
+        deadline_ms: u32,
+        /// The question.
+        payload: Bytes,
+    },
+    /// The answer to a request of this side's.
+    Reply {
+        /// The link.
+        link: LinkNumber,
+        /// The request's.
+        number: u64,
+        /// The answer.
+        payload: Bytes,
+    },
+    /// There is no answer to a request of this side's.
+    NoReply {
+        /// The link.
+        link: LinkNumber,
+        /// The request's.
+        number: u64,
+        /// Why.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: Arc<str>,
+    },
+    /// The broker will end the connection: settle what is held, and connect elsewhere or later.
+    GoingAway {
+        /// When, in milliseconds from when it was said.
+        deadline_ms: u32,
     },
     /// The answer to a ping.
     Pong {

@@ -1,7 +1,7 @@
 //! What the broker sends: each frame checked by the table of PROTOCOL §10, then by numbers and credit, then acted on.
 
 use super::links::Link;
-use super::{BrokerInfo, Core, End, Event, UserFrame};
+use super::{BrokerInfo, Core, Details, End, Event, UserFrame};
 use core::ops::RangeInclusive;
 use msglib_proto::{
     ConnectionState, ErrorCode, Frame, FrameType, HEADER, LinkNumber, LinkState, ProtocolError, Role, Ruling, Scope,
@@ -68,10 +68,38 @@ impl Core {
                 events.extend(numbers.map(|numbers| Event::Refused { link, numbers, code, text: Arc::from(text) }));
             }
             Frame::Delivery { link, tag, count, payload } => {
-                self.on_delivery(link, tag)?;
+                self.on_delivery(FrameType::Delivery, link, tag)?;
                 let payload = self.blocks.keep(payload);
-                events.push(Event::Delivery { link, tag, count, payload });
+                events.push(Event::Delivery { link, tag, count, payload, details: None });
             }
+            Frame::DeliveryWith { link, tag, count, retained, ref options, payload } => {
+                self.on_delivery(FrameType::DeliveryWith, link, tag)?;
+                let details = Some(Box::new(Details::new(retained, options)));
+                events.push(Event::Delivery { link, tag, count, payload: self.blocks.keep(payload), details });
+            }
+            Frame::Settled { link, first, last, count } => {
+                self.link_for(link, FrameType::Settled, |link| link.consumes)?;
+                events.push(Event::Settled { link, tags: first..=last, count });
+            }
+            Frame::Gap { link, lost } => {
+                self.link_for(link, FrameType::Gap, |link| link.consumes)?;
+                events.push(Event::Gap { link, lost });
+            }
+            Frame::Request { link, number: tag, deadline_ms, payload } => {
+                self.on_delivery(FrameType::Request, link, tag)?;
+                events.push(Event::Request { link, tag, deadline_ms, payload: self.blocks.keep(payload) });
+            }
+            Frame::Reply { link, number, payload } => {
+                if self.takes_outcome(FrameType::Reply, link, number)? {
+                    events.push(Event::Reply { link, number, payload: self.blocks.keep(payload) });
+                }
+            }
+            Frame::NoReply { link, number, code, text } => {
+                if self.takes_outcome(FrameType::NoReply, link, number)? {
+                    events.push(Event::NoReply { link, number, code, text: Arc::from(text) });
+                }
+            }
+            Frame::GoingAway { deadline_ms } => events.push(Event::GoingAway { deadline_ms }),
             Frame::User { kind, flags, link, body } => {
                 events.push(Event::User(UserFrame { kind, flags, link, body: body.share() }));
             }
@@ -80,6 +108,9 @@ impl Core {
             | Frame::Close { .. }
             | Frame::Publish { .. }
             | Frame::Ack { .. }
+            | Frame::PublishWith { .. }
+            | Frame::Producer { .. }
+            | Frame::Settle { .. }
             | Frame::Refuse { .. } => return Err(Violation::Unexpected { frame: frame.frame_type() }.into()),
         }
         Ok(())
@@ -172,8 +203,7 @@ impl Core {
     }
 
     /// Tags are numbered one by one, and within the credit (PROTOCOL §6).
-    fn on_delivery(&mut self, number: LinkNumber, tag: u64) -> Result<(), Fault> {
-        let frame = FrameType::Delivery;
+    fn on_delivery(&mut self, frame: FrameType, number: LinkNumber, tag: u64) -> Result<(), Fault> {
         let link = self.link_for(number, frame, |link| link.consumes)?;
         let expected = link.delivered.saturating_add(1);
         if tag != expected {
@@ -184,6 +214,12 @@ impl Core {
         }
         link.delivered = tag;
         Ok(())
+    }
+
+    /// Whether the outcome is of a request that was made; one that never was changes nothing, as of a publish (PROTOCOL §7.2).
+    fn takes_outcome(&mut self, frame: FrameType, number: LinkNumber, request: u64) -> Result<bool, Fault> {
+        let link = self.link_for(number, frame, |link| link.publishes)?;
+        Ok(request <= link.published)
     }
 
     fn link_for(&mut self, number: LinkNumber, frame: FrameType, fits: fn(&Link) -> bool) -> Result<&mut Link, Fault> {

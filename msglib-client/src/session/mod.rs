@@ -4,6 +4,7 @@
 
 mod blocks;
 mod config;
+mod details;
 mod end;
 mod event;
 mod incoming;
@@ -12,6 +13,7 @@ mod outgoing;
 
 use blocks::Blocks;
 pub use config::SessionConfig;
+pub use details::{DeathCause, Details};
 pub(crate) use end::why;
 pub use end::{End, SessionError};
 pub use event::{BrokerInfo, Event, UserFrame};
@@ -19,8 +21,8 @@ pub use event::{BrokerInfo, Event, UserFrame};
 use core::ops::RangeInclusive;
 use links::Links;
 use msglib_proto::{
-    ChannelKind, ChannelName, ConnectionState, Decoder, EncodeError, Frame, Limits, LinkNumber, Payload, ProtocolError,
-    SendQueue, Verdict, encode,
+    ChannelKind, ChannelName, ConnectionState, Decoder, EncodeError, ErrorCode, Frame, Limits, LinkNumber, Payload,
+    ProtocolError, PublishOptions, SendQueue, Settling, Verdict, encode,
 };
 
 /// One connection, from the client's end, without IO.
@@ -117,10 +119,11 @@ impl Session {
     /// The rule that the broker broke, and where in its stream. Events of the frames before are in `events`.
     pub fn handle_input(&mut self, mut input: &[u8], events: &mut Vec<Event>) -> Result<(), ProtocolError> {
         while self.core.end.is_none() {
-            let mut rest = input;
+            let (mut rest, was_welcome) = (input, self.core.welcome.is_some());
             let result = match self.decoder.decode(&mut rest) {
                 Ok(None) => return Ok(()),
-                Ok(Some(frame)) => self.core.on_frame(&frame, events),
+                // Borrowed, for to move a frame costs as much as to act on it.
+                Ok(Some(ref frame)) => self.core.on_frame(frame, events),
                 Err(error) => return Err(self.core.on_violation(error, events)),
             };
             let rest = rest.len();
@@ -128,6 +131,10 @@ impl Session {
                 let offset = self.decoder.last_offset() + u64::from(fault.at);
                 let error = ProtocolError { offset, violation: fault.violation };
                 return Err(self.core.on_violation(error, events));
+            }
+            if !was_welcome && self.core.welcome.is_some() {
+                // Its frames are known from the next one on (PROTOCOL §12.1).
+                self.decoder.agree_on(self.core.features());
             }
             input = &input[input.len() - rest..];
         }
@@ -176,6 +183,78 @@ impl Session {
     /// [`SessionError::BeforeWelcome`], [`SessionError::Over`]. No number is used up.
     pub fn publish(&mut self, link: LinkNumber, payload: Payload<'_>, confirm: bool) -> Result<u64, SessionError> {
         self.core.publish(link, payload, confirm)
+    }
+
+    /// Queues a publish with more than its payload (PROTOCOL §14.3), as [`publish`](Session::publish); `retain` asks a topic to keep it
+    /// as its last value. With nothing to be said it is a plain publish.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Session::publish), and [`SessionError::NotAgreed`].
+    pub fn publish_with(
+        &mut self,
+        link: LinkNumber,
+        payload: Payload<'_>,
+        confirm: bool,
+        retain: bool,
+        options: &PublishOptions<'_>,
+    ) -> Result<u64, SessionError> {
+        self.core.publish_with(link, payload, confirm, retain, options)
+    }
+
+    /// Says who publishes on a link, across connections, before its first publish: from then on the publish with number n has the
+    /// sequence `base` + n, and one that the broker has had before has no second effect (PROTOCOL §15.6). `id` is not 0.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoSuchLink`] (also after the first publish), [`SessionError::NotAgreed`], [`SessionError::BeforeWelcome`],
+    /// [`SessionError::Invalid`], [`SessionError::Over`].
+    pub fn producer(&mut self, link: LinkNumber, id: u128, base: u64) -> Result<(), SessionError> {
+        self.core.producer(link, id, base)
+    }
+
+    /// Settles deliveries in any way that there is, at once (PROTOCOL §15.4), behind the acks that wait. With `confirm` an
+    /// [`Event::Settled`] says how many of them it has changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`refuse`](Session::refuse), and [`SessionError::NotAgreed`].
+    pub fn settle(
+        &mut self,
+        link: LinkNumber,
+        tags: RangeInclusive<u64>,
+        settling: Settling,
+        confirm: bool,
+    ) -> Result<(), SessionError> {
+        self.core.settle(link, tags, settling, confirm)
+    }
+
+    /// Queues a request and returns its number, one of the link's publishes; the outcome is an [`Event::Reply`] or an
+    /// [`Event::NoReply`] (PROTOCOL §17). The broker waits for an answer for `deadline_ms` milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Session::publish), and [`SessionError::NotAgreed`].
+    pub fn request(&mut self, link: LinkNumber, payload: Payload<'_>, deadline_ms: u32) -> Result<u64, SessionError> {
+        self.core.request(link, payload, deadline_ms)
+    }
+
+    /// Answers the request with this tag.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::TooLarge`], [`SessionError::NoSuchLink`], [`SessionError::NotAgreed`], [`SessionError::Over`].
+    pub fn reply(&mut self, link: LinkNumber, tag: u64, payload: Payload<'_>) -> Result<(), SessionError> {
+        self.core.reply(link, tag, payload)
+    }
+
+    /// Says why the request with this tag gets no answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`reply`](Session::reply).
+    pub fn no_reply(&mut self, link: LinkNumber, tag: u64, code: ErrorCode, text: &str) -> Result<(), SessionError> {
+        self.core.no_reply(link, tag, code, text)
     }
 
     /// Allows deliveries up to the tag `upto`. What was allowed stays so: a lower value, or the same, queues nothing.

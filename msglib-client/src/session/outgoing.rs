@@ -3,8 +3,8 @@
 use super::{Core, End, SessionError};
 use core::ops::RangeInclusive;
 use msglib_proto::{
-    ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, LinkState, MAX_HELLO, Open, Payload, ProtocolError,
-    SendQueue, Verdict, encode,
+    ChannelKind, ChannelName, ErrorCode, Feature, Frame, LinkNumber, LinkState, MAX_HELLO, Open, Payload,
+    ProtocolError, PublishOptions, SendQueue, Settling, Verdict, encode,
 };
 
 /// While more than this waits, the answer to a ping waits as well, and the latest one answers for all before it
@@ -33,20 +33,119 @@ impl Core {
         payload: Payload<'_>,
         confirm: bool,
     ) -> Result<u64, SessionError> {
+        let link = number;
+        self.numbered(link, payload.len(), |number| Frame::Publish { link, number, confirm, payload })
+    }
+
+    /// Queues a frame with the next number of a publishing link, within its credit.
+    #[inline]
+    fn numbered<'f>(
+        &mut self,
+        number: LinkNumber,
+        size: usize,
+        frame: impl FnOnce(u64) -> Frame<'f>,
+    ) -> Result<u64, SessionError> {
         self.check_alive()?;
         let link = self.links.get(number).filter(|link| link.publishes && link.is_usable());
         let link = link.ok_or(SessionError::NoSuchLink { link: number })?;
         // 2⁶⁴−1 is the end of the range and allows all (PROTOCOL §6.2); no sender gets beyond it.
         let (next, credit) = (link.published.saturating_add(1), link.publish_credit);
-        self.check_size(payload.len())?;
+        self.check_size(size)?;
         if next > credit {
             return Err(SessionError::NoCredit { link: number, credit });
         }
-        self.send(&Frame::Publish { link: number, number: next, confirm, payload })?;
+        self.send(&frame(next))?;
         if let Some(link) = self.links.get_mut(number) {
             link.published = next;
         }
         Ok(next)
+    }
+
+    pub(super) fn publish_with(
+        &mut self,
+        link: LinkNumber,
+        payload: Payload<'_>,
+        confirm: bool,
+        retain: bool,
+        options: &PublishOptions<'_>,
+    ) -> Result<u64, SessionError> {
+        if options.is_empty() && !retain {
+            return self.publish(link, payload, confirm);
+        }
+        let needed = if retain || options.topic.is_some() { Feature::Topics } else { Feature::Queues };
+        self.check_agreed(needed)?;
+        self.numbered(link, payload.len(), |number| Frame::PublishWith {
+            link,
+            number,
+            confirm,
+            retain,
+            options: *options,
+            payload,
+        })
+    }
+
+    pub(super) fn producer(&mut self, number: LinkNumber, id: u128, base: u64) -> Result<(), SessionError> {
+        self.check_agreed(Feature::Queues)?;
+        let link = self.links.get(number).filter(|link| link.publishes && link.is_usable() && link.published == 0);
+        link.ok_or(SessionError::NoSuchLink { link: number })?;
+        self.send(&Frame::Producer { link: number, id, base })
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        link: LinkNumber,
+        tags: RangeInclusive<u64>,
+        settling: Settling,
+        confirm: bool,
+    ) -> Result<(), SessionError> {
+        self.check_agreed(Feature::Queues)?;
+        self.consumer(link)?;
+        self.flush_acks(link);
+        self.send(&Frame::Settle { link, first: *tags.start(), last: *tags.end(), confirm, settling })
+    }
+
+    pub(super) fn request(
+        &mut self,
+        link: LinkNumber,
+        payload: Payload<'_>,
+        deadline_ms: u32,
+    ) -> Result<u64, SessionError> {
+        self.check_agreed(Feature::Requests)?;
+        self.numbered(link, payload.len(), |number| Frame::Request { link, number, deadline_ms, payload })
+    }
+
+    pub(super) fn reply(&mut self, link: LinkNumber, tag: u64, payload: Payload<'_>) -> Result<(), SessionError> {
+        self.check_agreed(Feature::Requests)?;
+        self.consumer(link)?;
+        self.check_size(payload.len())?;
+        self.send(&Frame::Reply { link, number: tag, payload })
+    }
+
+    pub(super) fn no_reply(
+        &mut self,
+        link: LinkNumber,
+        tag: u64,
+        code: ErrorCode,
+        text: &str,
+    ) -> Result<(), SessionError> {
+        self.check_agreed(Feature::Requests)?;
+        self.consumer(link)?;
+        self.send(&Frame::NoReply { link, number: tag, code, text })
+    }
+
+    /// The features that both sides have; none before the `WELCOME`.
+    pub(super) fn features(&self) -> u64 {
+        self.welcome.as_ref().map_or(0, |welcome| welcome.features)
+    }
+
+    /// What a feature adds may be used only after the `WELCOME` has named it (PROTOCOL §12.1).
+    fn check_agreed(&self, feature: Feature) -> Result<(), SessionError> {
+        self.check_alive()?;
+        match &self.welcome {
+            None => Err(SessionError::BeforeWelcome),
+            Some(welcome) if !feature.is_in(welcome.features) => Err(SessionError::NotAgreed(feature)),
+            Some(_) => Ok(()),
+        }
     }
 
     pub(super) fn grant(&mut self, link: LinkNumber, upto: u64) -> Result<(), SessionError> {

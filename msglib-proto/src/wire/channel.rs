@@ -12,6 +12,10 @@ pub struct ChannelKind(pub u16);
 impl ChannelKind {
     /// A work queue: each message goes to one consumer.
     pub const QUEUE: ChannelKind = ChannelKind(1);
+    /// A topic: each message goes to everybody whose filter matches (PROTOCOL §16).
+    pub const TOPIC: ChannelKind = ChannelKind(2);
+    /// A service: each request goes to one responder, whose reply goes back (PROTOCOL §17).
+    pub const SERVICE: ChannelKind = ChannelKind(3);
     /// The first kind of the user's range, which ends at `0xFFFF`.
     pub const USER: ChannelKind = ChannelKind(0x8000);
 }
@@ -20,6 +24,8 @@ impl fmt::Display for ChannelKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             ChannelKind::QUEUE => f.write_str("queue"),
+            ChannelKind::TOPIC => f.write_str("topic"),
+            ChannelKind::SERVICE => f.write_str("service"),
             ChannelKind(kind) => write!(f, "kind 0x{kind:04X}"),
         }
     }

@@ -99,6 +99,10 @@ codes! {
     TOO_MANY_CHANNELS = 0x0306, true;
     /// The next delivery is larger than the consumer said it takes.
     CONSUMER_TOO_SMALL = 0x0307, false;
+    /// The channel is there with other settings.
+    DECLARED_OTHERWISE = 0x0308, false;
+    /// The name is not one that the kind of channel has.
+    BAD_NAME = 0x0309, false;
 
     /// The channel is at its limit.
     QUEUE_FULL = 0x0401, true;
@@ -106,6 +110,22 @@ codes! {
     BUSY = 0x0402, true;
     /// The message is larger than the channel takes.
     MESSAGE_TOO_LARGE = 0x0403, false;
+    /// A publish that its producer has repeated too late to be known.
+    TOO_OLD = 0x0404, false;
+    /// Nobody answers requests there.
+    NO_RESPONDER = 0x0405, true;
+    /// No answer came in time.
+    TIMED_OUT = 0x0406, true;
+    /// Who had the request went away without an answer.
+    RESPONDER_GONE = 0x0407, true;
+    /// The message's time to live was over.
+    EXPIRED = 0x0408, false;
+    /// The message was delivered as often as it may be.
+    TOO_MANY_DELIVERIES = 0x0409, false;
+    /// A consumer refused the message for good.
+    REFUSED_FOR_GOOD = 0x040A, false;
+    /// The queue was at its limit, and the message made room for others.
+    DROPPED = 0x040B, false;
 
     /// Something that should not have happened, in the broker.
     INTERNAL = 0x0F01, true;

@@ -36,6 +36,8 @@ const FIRST_BUFFER: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Decoder {
     max_payload: u32,
+    /// What was agreed on beyond version 1.
+    features: u64,
     /// Bytes of the stream before the frame that is under way.
     offset: u64,
     /// Where the last decoded frame began.
@@ -54,6 +56,7 @@ impl Decoder {
     pub fn new(limits: &super::limits::Limits) -> Decoder {
         Decoder {
             max_payload: limits.max_payload,
+            features: 0,
             offset: 0,
             last_offset: 0,
             partial: BytesMut::new(),
@@ -61,6 +64,11 @@ impl Decoder {
             whole: Bytes::new(),
             failed: None,
         }
+    }
+
+    /// These features were agreed on, a bit each: their frames are known from the next one on (PROTOCOL §12.1). At first there are none.
+    pub fn agree_on(&mut self, features: u64) {
+        self.features = features;
     }
 
     /// Takes the next frame from the front of `input`, or all of `input` if the frame goes on behind it.
@@ -80,8 +88,8 @@ impl Decoder {
         }
         if self.partial.is_empty() {
             if let Some(bytes) = input.first_chunk() {
-                let header =
-                    parse::header(bytes, self.max_payload, self.offset).map_err(|error| self.give_up(error))?;
+                let header = parse::header(bytes, self.max_payload, self.features, self.offset)
+                    .map_err(|error| self.give_up(error))?;
                 if let Some((frame, rest)) = input.split_at_checked(header.length as usize) {
                     *input = rest;
                     return self.finish(header, frame);
@@ -188,7 +196,8 @@ impl Decoder {
         if self.header.is_none() {
             self.take(input, HEADER as usize);
             let Some(bytes) = self.partial.first_chunk() else { return Ok(None) };
-            let header = parse::header(bytes, self.max_payload, self.offset).map_err(|error| self.give_up(error))?;
+            let header = parse::header(bytes, self.max_payload, self.features, self.offset)
+                .map_err(|error| self.give_up(error))?;
             self.header = Some(header);
         }
         let Some(header) = self.header else { return Ok(None) };

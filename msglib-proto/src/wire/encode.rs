@@ -1,11 +1,13 @@
 //! From frames to bytes: the one encoding that each frame has (PROTOCOL §2, §3).
 
-use super::channel::Form;
+use super::channel::{ChannelName, Form};
+use super::encode_with as with;
 use super::frame::{Frame, Hello, LinkNumber, Open, Welcome};
 use super::frame_type::{FrameType, Scope};
 use super::limits::{self, HEADER};
 use super::payload::Payload;
 use super::send_queue::SendQueue;
+use super::with::DeliveryOptions;
 use thiserror::Error;
 
 /// A frame that cannot be sent, for it would break the protocol: the caller's mistake. Nothing was written.
@@ -92,6 +94,50 @@ pub fn encode(frame: &Frame<'_>, out: &mut SendQueue) -> Result<(), EncodeError>
             let range = Fixed::<17>::new().put(&first.to_be_bytes()).put(&last.to_be_bytes());
             write_frame(frame_type, link, &range.put(&[verdict.value()]).bytes, &[], out)
         }
+        Frame::GoingAway { deadline_ms } => write_frame(frame_type, link, &deadline_ms.to_be_bytes(), &[], out),
+        Frame::PublishWith { number, confirm, retain, options, payload, .. } => {
+            let flags = u16::from(*confirm) | u16::from(*retain) << 1;
+            with::publish(Head { frame_type, kind: frame_type.value(), flags, link }, *number, options, *payload, out)
+        }
+        Frame::Producer { id, base, .. } => {
+            if *id == 0 {
+                return Err(EncodeError::Field { frame: frame_type, rule: "a producer's id is not 0" });
+            }
+            let fixed = Fixed::<24>::new().put(&id.to_be_bytes()).put(&base.to_be_bytes());
+            write_frame(frame_type, link, &fixed.bytes, &[], out)
+        }
+        Frame::DeliveryWith { tag, count, retained, options, payload, .. } => {
+            encode_delivery_with(link, *tag, *count, *retained, options, *payload, out)
+        }
+        Frame::Settle { first, last, confirm, settling, .. } => {
+            let head = Head { frame_type, kind: frame_type.value(), flags: u16::from(*confirm), link };
+            with::settle(head, *first, *last, *settling, out)
+        }
+        Frame::Settled { first, last, count, .. } => {
+            check_range(frame_type, *first, *last)?;
+            let range = Fixed::<24>::new().put(&first.to_be_bytes()).put(&last.to_be_bytes());
+            write_frame(frame_type, link, &range.put(&count.to_be_bytes()).bytes, &[], out)
+        }
+        Frame::Gap { lost, .. } => {
+            check_number(frame_type, *lost)?;
+            write_frame(frame_type, link, &lost.to_be_bytes(), &[], out)
+        }
+        Frame::Request { number, deadline_ms, payload, .. } => {
+            check_number(frame_type, *number)?;
+            let head = Head { frame_type, kind: frame_type.value(), flags: 0, link };
+            let fixed = Fixed::<12>::new().put(&number.to_be_bytes()).put(&deadline_ms.to_be_bytes());
+            write_with_payload(head, fixed.bytes, *payload, out)
+        }
+        Frame::Reply { number, payload, .. } => {
+            check_number(frame_type, *number)?;
+            let head = Head { frame_type, kind: frame_type.value(), flags: 0, link };
+            write_with_payload(head, number.to_be_bytes(), *payload, out)
+        }
+        Frame::NoReply { number, code, text, .. } => {
+            check_number(frame_type, *number)?;
+            let fixed = Fixed::<10>::new().put(&number.to_be_bytes()).put(&code.value().to_be_bytes());
+            write_frame(frame_type, link, &fixed.bytes, cut(text).as_bytes(), out)
+        }
         Frame::User { kind, flags, body, .. } => {
             if *kind < FrameType::USER {
                 return Err(EncodeError::Field { frame: frame_type, rule: "the user's types begin at 0x8000" });
@@ -169,6 +215,30 @@ pub fn encode_delivery(
     write_with_payload(head, fixed, payload, out)
 }
 
+/// Appends a `DELIVERY_WITH`, as [`encode`] does with [`Frame::DeliveryWith`].
+///
+/// # Errors
+///
+/// As [`encode`].
+pub fn encode_delivery_with(
+    link: LinkNumber,
+    tag: u64,
+    count: u32,
+    retained: bool,
+    options: &DeliveryOptions<'_>,
+    payload: Payload<'_>,
+    out: &mut SendQueue,
+) -> Result<(), EncodeError> {
+    let frame_type = FrameType::DeliveryWith;
+    if link == 0 {
+        return Err(EncodeError::Link { frame: frame_type, link });
+    }
+    check_number(frame_type, tag)?;
+    check_number(frame_type, u64::from(count))?;
+    let head = Head { frame_type, kind: frame_type.value(), flags: u16::from(retained), link };
+    with::delivery(head, tag, count, options, payload, out)
+}
+
 fn encode_open(open: &Open<'_>, out: &mut SendQueue) -> Result<(), EncodeError> {
     let frame = FrameType::Open;
     if !open.publishes && !open.consumes {
@@ -180,26 +250,26 @@ fn encode_open(open: &Open<'_>, out: &mut SendQueue) -> Result<(), EncodeError> 
     if open.arguments.len() > limits::MAX_ARGUMENTS as usize {
         return Err(EncodeError::Field { frame, rule: "the arguments have at most 4096 bytes" });
     }
-    let id;
-    let (form, name): (u8, &[u8]) = match open.name.form() {
-        Form::Id(number) => {
-            id = number.to_be_bytes();
-            (0, &id)
-        }
-        Form::Bytes(bytes) => (1, bytes),
-    };
-    let fixed = Fixed::<4>::new().put(&open.kind.0.to_be_bytes()).put(&[form, name.len() as u8]);
+    let name = name_bytes(&open.name);
     let flags = u16::from(open.publishes) | u16::from(open.consumes) << 1;
     let head = Head { frame_type: frame, kind: frame.value(), flags, link: open.link };
-    head.write(fixed.bytes.len() + name.len() + open.arguments.len(), out)?;
-    out.put(&fixed.bytes);
-    out.put(name);
+    head.write(2 + name.len() + open.arguments.len(), out)?;
+    out.put(&open.kind.0.to_be_bytes());
+    out.put(&name);
     out.put(open.arguments);
     Ok(())
 }
 
+/// A name behind its form and its length.
+pub(super) fn name_bytes(name: &ChannelName<'_>) -> Vec<u8> {
+    match name.form() {
+        Form::Id(number) => [&[0, 8][..], &number.to_be_bytes()].concat(),
+        Form::Bytes(bytes) => [&[1, bytes.len() as u8], bytes].concat(),
+    }
+}
+
 #[inline]
-fn check_number(frame: FrameType, number: u64) -> Result<(), EncodeError> {
+pub(super) fn check_number(frame: FrameType, number: u64) -> Result<(), EncodeError> {
     match number {
         0 => Err(EncodeError::Field { frame, rule: "numbers, tags and counts begin with 1" }),
         _ => Ok(()),
@@ -207,7 +277,7 @@ fn check_number(frame: FrameType, number: u64) -> Result<(), EncodeError> {
 }
 
 #[inline]
-fn check_range(frame: FrameType, first: u64, last: u64) -> Result<(), EncodeError> {
+pub(super) fn check_range(frame: FrameType, first: u64, last: u64) -> Result<(), EncodeError> {
     check_number(frame, first)?;
     if last < first {
         return Err(EncodeError::Field { frame, rule: "a range does not end before it begins" });
@@ -229,16 +299,16 @@ fn cut(text: &str) -> &str {
 }
 
 /// What a header says, but for the length.
-struct Head {
-    frame_type: FrameType,
+pub(super) struct Head {
+    pub(super) frame_type: FrameType,
     kind: u16,
-    flags: u16,
+    pub(super) flags: u16,
     link: u32,
 }
 
 impl Head {
     #[inline]
-    fn bytes(&self, body: usize) -> Result<[u8; HEADER as usize], EncodeError> {
+    pub(super) fn bytes(&self, body: usize) -> Result<[u8; HEADER as usize], EncodeError> {
         let Ok(length) = u32::try_from(HEADER as usize + body) else {
             return Err(EncodeError::Field { frame: self.frame_type, rule: "a frame is shorter than 4 GiB" });
         };

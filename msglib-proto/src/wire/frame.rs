@@ -4,6 +4,7 @@ use super::channel::{ChannelKind, ChannelName};
 use super::code::ErrorCode;
 use super::frame_type::FrameType;
 use super::payload::Payload;
+use super::with::{DeliveryOptions, PublishOptions, Settling};
 
 /// The number of a link: chosen by the client, from 1, the lowest free one (PROTOCOL §5.2).
 pub type LinkNumber = u32;
@@ -133,6 +134,112 @@ pub enum Frame<'a> {
         /// What is to become of the messages.
         verdict: Verdict,
     },
+    /// `GOING_AWAY`, from the broker (PROTOCOL §18).
+    GoingAway {
+        /// When it ends the connection, in milliseconds from now.
+        deadline_ms: u32,
+    },
+    /// `PUBLISH_WITH`, from the client (PROTOCOL §14.3).
+    PublishWith {
+        /// The link.
+        link: LinkNumber,
+        /// As of `PUBLISH`.
+        number: u64,
+        /// Whether a `CONFIRMED` is asked for.
+        confirm: bool,
+        /// Whether the topic keeps it as its last value.
+        retain: bool,
+        /// What is said of it.
+        options: PublishOptions<'a>,
+        /// The message.
+        payload: Payload<'a>,
+    },
+    /// `PRODUCER`, from the client (PROTOCOL §15.6).
+    Producer {
+        /// The link.
+        link: LinkNumber,
+        /// Who publishes on it; not 0.
+        id: u128,
+        /// The publish with number n has the sequence `base` + n.
+        base: u64,
+    },
+    /// `DELIVERY_WITH`, from the broker (PROTOCOL §14.3).
+    DeliveryWith {
+        /// The link.
+        link: LinkNumber,
+        /// As of `DELIVERY`.
+        tag: u64,
+        /// As of `DELIVERY`.
+        count: u32,
+        /// Whether it is the last value that the topic has kept, and not news.
+        retained: bool,
+        /// What is said of it.
+        options: DeliveryOptions<'a>,
+        /// The message.
+        payload: Payload<'a>,
+    },
+    /// `SETTLE`, from the client (PROTOCOL §15.4).
+    Settle {
+        /// The link.
+        link: LinkNumber,
+        /// The first tag.
+        first: u64,
+        /// The last tag.
+        last: u64,
+        /// Whether a `SETTLED` is asked for.
+        confirm: bool,
+        /// What is to become of the messages.
+        settling: Settling,
+    },
+    /// `SETTLED`, from the broker (PROTOCOL §15.4).
+    Settled {
+        /// The link.
+        link: LinkNumber,
+        /// The first tag of the settling.
+        first: u64,
+        /// The last tag of the settling.
+        last: u64,
+        /// How many deliveries it has changed.
+        count: u64,
+    },
+    /// `GAP`, from the broker (PROTOCOL §16.5).
+    Gap {
+        /// The link.
+        link: LinkNumber,
+        /// How many messages are missing here; 1 at least.
+        lost: u64,
+    },
+    /// `REQUEST`, from the client to ask, from the broker to be answered (PROTOCOL §17).
+    Request {
+        /// The link.
+        link: LinkNumber,
+        /// From a caller as the number of a publish, to a responder as the tag of a delivery.
+        number: u64,
+        /// For how many milliseconds an answer is waited for; to a responder what is left of it.
+        deadline_ms: u32,
+        /// The question.
+        payload: Payload<'a>,
+    },
+    /// `REPLY`, from a responder, and to the caller (PROTOCOL §17).
+    Reply {
+        /// The link.
+        link: LinkNumber,
+        /// Of the request, on this link.
+        number: u64,
+        /// The answer.
+        payload: Payload<'a>,
+    },
+    /// `NO_REPLY`, from a responder, and to the caller (PROTOCOL §17).
+    NoReply {
+        /// The link.
+        link: LinkNumber,
+        /// Of the request, on this link.
+        number: u64,
+        /// Why there is no answer.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: &'a str,
+    },
     /// A frame of the user's own, from either (PROTOCOL §12.3).
     User {
         /// `0x8000` to `0xFFFF`.
@@ -251,6 +358,16 @@ impl Frame<'_> {
             Frame::Delivery { .. } => FrameType::Delivery,
             Frame::Ack { .. } => FrameType::Ack,
             Frame::Refuse { .. } => FrameType::Refuse,
+            Frame::GoingAway { .. } => FrameType::GoingAway,
+            Frame::PublishWith { .. } => FrameType::PublishWith,
+            Frame::Producer { .. } => FrameType::Producer,
+            Frame::DeliveryWith { .. } => FrameType::DeliveryWith,
+            Frame::Settle { .. } => FrameType::Settle,
+            Frame::Settled { .. } => FrameType::Settled,
+            Frame::Gap { .. } => FrameType::Gap,
+            Frame::Request { .. } => FrameType::Request,
+            Frame::Reply { .. } => FrameType::Reply,
+            Frame::NoReply { .. } => FrameType::NoReply,
             Frame::User { .. } => FrameType::User,
         }
     }
@@ -264,7 +381,8 @@ impl Frame<'_> {
             | Frame::Goodbye { .. }
             | Frame::Error { .. }
             | Frame::Ping { .. }
-            | Frame::Pong { .. } => 0,
+            | Frame::Pong { .. }
+            | Frame::GoingAway { .. } => 0,
             Frame::Open(open) => open.link,
             Frame::Opened { link }
             | Frame::Close { link }
@@ -276,6 +394,15 @@ impl Frame<'_> {
             | Frame::Delivery { link, .. }
             | Frame::Ack { link, .. }
             | Frame::Refuse { link, .. }
+            | Frame::PublishWith { link, .. }
+            | Frame::Producer { link, .. }
+            | Frame::DeliveryWith { link, .. }
+            | Frame::Settle { link, .. }
+            | Frame::Settled { link, .. }
+            | Frame::Gap { link, .. }
+            | Frame::Request { link, .. }
+            | Frame::Reply { link, .. }
+            | Frame::NoReply { link, .. }
             | Frame::User { link, .. } => *link,
         }
     }

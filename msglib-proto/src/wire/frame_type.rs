@@ -1,5 +1,6 @@
 //! The types of frames, and what each one's header must look like (PROTOCOL §2, §3).
 
+use super::feature::Feature;
 use super::limits;
 use core::fmt;
 
@@ -19,6 +20,8 @@ pub enum FrameType {
     Ping,
     /// The sign of life.
     Pong,
+    /// The broker goes away in a while.
+    GoingAway,
     /// Opens a link to a channel.
     Open,
     /// The link is open.
@@ -35,12 +38,30 @@ pub enum FrameType {
     Confirmed,
     /// Publishes were refused.
     Refused,
+    /// A message for a channel, with more than its payload.
+    PublishWith,
+    /// Who publishes on a link, across connections.
+    Producer,
     /// A message for a consumer.
     Delivery,
     /// Deliveries were dealt with.
     Ack,
     /// Deliveries were not dealt with.
     Refuse,
+    /// A message for a consumer, with more than its payload.
+    DeliveryWith,
+    /// Settles deliveries in any way that there is.
+    Settle,
+    /// What a settling has changed.
+    Settled,
+    /// Messages that a subscription has lost.
+    Gap,
+    /// A question.
+    Request,
+    /// Its answer.
+    Reply,
+    /// Why there is no answer.
+    NoReply,
     /// A frame of the user's own; the number on the wire is in [`Frame::User`](crate::Frame::User).
     User,
 }
@@ -58,13 +79,14 @@ pub enum Scope {
 
 impl FrameType {
     /// Every type, in the order of their numbers; the user's range counts as one and comes last.
-    pub const ALL: [FrameType; 18] = [
+    pub const ALL: [FrameType; 28] = [
         FrameType::Hello,
         FrameType::Welcome,
         FrameType::Goodbye,
         FrameType::Error,
         FrameType::Ping,
         FrameType::Pong,
+        FrameType::GoingAway,
         FrameType::Open,
         FrameType::Opened,
         FrameType::Close,
@@ -73,9 +95,18 @@ impl FrameType {
         FrameType::Publish,
         FrameType::Confirmed,
         FrameType::Refused,
+        FrameType::PublishWith,
+        FrameType::Producer,
         FrameType::Delivery,
         FrameType::Ack,
         FrameType::Refuse,
+        FrameType::DeliveryWith,
+        FrameType::Settle,
+        FrameType::Settled,
+        FrameType::Gap,
+        FrameType::Request,
+        FrameType::Reply,
+        FrameType::NoReply,
         FrameType::User,
     ];
 
@@ -92,6 +123,7 @@ impl FrameType {
             FrameType::Error => 0x0004,
             FrameType::Ping => 0x0005,
             FrameType::Pong => 0x0006,
+            FrameType::GoingAway => 0x0009,
             FrameType::Open => 0x0010,
             FrameType::Opened => 0x0011,
             FrameType::Close => 0x0012,
@@ -100,14 +132,23 @@ impl FrameType {
             FrameType::Publish => 0x0020,
             FrameType::Confirmed => 0x0021,
             FrameType::Refused => 0x0022,
+            FrameType::PublishWith => 0x0023,
+            FrameType::Producer => 0x0024,
             FrameType::Delivery => 0x0030,
             FrameType::Ack => 0x0031,
             FrameType::Refuse => 0x0032,
+            FrameType::DeliveryWith => 0x0033,
+            FrameType::Settle => 0x0034,
+            FrameType::Settled => 0x0036,
+            FrameType::Gap => 0x0037,
+            FrameType::Request => 0x0040,
+            FrameType::Reply => 0x0041,
+            FrameType::NoReply => 0x0042,
             FrameType::User => FrameType::USER,
         }
     }
 
-    /// The type with this number; `None` where version 1 has none (PROTOCOL §2.3).
+    /// The type with this number, whatever was agreed on; `None` where there is none (PROTOCOL §2.3, §14.2).
     #[inline]
     pub const fn from_value(value: u16) -> Option<FrameType> {
         Some(match value {
@@ -117,6 +158,7 @@ impl FrameType {
             0x0004 => FrameType::Error,
             0x0005 => FrameType::Ping,
             0x0006 => FrameType::Pong,
+            0x0009 => FrameType::GoingAway,
             0x0010 => FrameType::Open,
             0x0011 => FrameType::Opened,
             0x0012 => FrameType::Close,
@@ -125,15 +167,54 @@ impl FrameType {
             0x0020 => FrameType::Publish,
             0x0021 => FrameType::Confirmed,
             0x0022 => FrameType::Refused,
+            0x0023 => FrameType::PublishWith,
+            0x0024 => FrameType::Producer,
             0x0030 => FrameType::Delivery,
             0x0031 => FrameType::Ack,
             0x0032 => FrameType::Refuse,
+            0x0033 => FrameType::DeliveryWith,
+            0x0034 => FrameType::Settle,
+            0x0036 => FrameType::Settled,
+            0x0037 => FrameType::Gap,
+            0x0040 => FrameType::Request,
+            0x0041 => FrameType::Reply,
+            0x0042 => FrameType::NoReply,
             FrameType::USER..=0xFFFF => FrameType::User,
             _ => return None,
         })
     }
 
-    /// The name in PROTOCOL §3.
+    /// The features of which one must have been agreed on for the type to be known, a bit each; 0 for those of version 1 itself
+    /// (PROTOCOL §14.2).
+    #[inline]
+    pub const fn features(self) -> u64 {
+        match self {
+            FrameType::GoingAway => Feature::Drain.bit(),
+            FrameType::PublishWith | FrameType::DeliveryWith => Feature::Queues.bit() | Feature::Topics.bit(),
+            FrameType::Producer | FrameType::Settle | FrameType::Settled => Feature::Queues.bit(),
+            FrameType::Gap => Feature::Topics.bit(),
+            FrameType::Request | FrameType::Reply | FrameType::NoReply => Feature::Requests.bit(),
+            _ => 0,
+        }
+    }
+
+    /// Whether the type is known when these features were agreed on (PROTOCOL §12.1).
+    #[inline]
+    pub const fn is_known(self, features: u64) -> bool {
+        self.features() == 0 || self.features() & features != 0
+    }
+
+    /// How long the optional fields before a payload can be, which the payload's limit does not count (PROTOCOL §14.2).
+    #[inline]
+    pub const fn max_options(self) -> u32 {
+        match self {
+            FrameType::PublishWith => 8 + 8 + 1 + 256 + 256,
+            FrameType::DeliveryWith => 8 + 1 + 256 + 256 + (2 + 4 + 1 + 8 + 2 + 255),
+            _ => 0,
+        }
+    }
+
+    /// The name in PROTOCOL §3 and §14.2.
     pub const fn name(self) -> &'static str {
         match self {
             FrameType::Hello => "HELLO",
@@ -142,6 +223,7 @@ impl FrameType {
             FrameType::Error => "ERROR",
             FrameType::Ping => "PING",
             FrameType::Pong => "PONG",
+            FrameType::GoingAway => "GOING_AWAY",
             FrameType::Open => "OPEN",
             FrameType::Opened => "OPENED",
             FrameType::Close => "CLOSE",
@@ -150,9 +232,18 @@ impl FrameType {
             FrameType::Publish => "PUBLISH",
             FrameType::Confirmed => "CONFIRMED",
             FrameType::Refused => "REFUSED",
+            FrameType::PublishWith => "PUBLISH_WITH",
+            FrameType::Producer => "PRODUCER",
             FrameType::Delivery => "DELIVERY",
             FrameType::Ack => "ACK",
             FrameType::Refuse => "REFUSE",
+            FrameType::DeliveryWith => "DELIVERY_WITH",
+            FrameType::Settle => "SETTLE",
+            FrameType::Settled => "SETTLED",
+            FrameType::Gap => "GAP",
+            FrameType::Request => "REQUEST",
+            FrameType::Reply => "REPLY",
+            FrameType::NoReply => "NO_REPLY",
             FrameType::User => "USER",
         }
     }
@@ -166,7 +257,8 @@ impl FrameType {
             | FrameType::Goodbye
             | FrameType::Error
             | FrameType::Ping
-            | FrameType::Pong => Scope::Connection,
+            | FrameType::Pong
+            | FrameType::GoingAway => Scope::Connection,
             FrameType::Open
             | FrameType::Opened
             | FrameType::Close
@@ -177,7 +269,16 @@ impl FrameType {
             | FrameType::Refused
             | FrameType::Delivery
             | FrameType::Ack
-            | FrameType::Refuse => Scope::Link,
+            | FrameType::Refuse
+            | FrameType::PublishWith
+            | FrameType::Producer
+            | FrameType::DeliveryWith
+            | FrameType::Settle
+            | FrameType::Settled
+            | FrameType::Gap
+            | FrameType::Request
+            | FrameType::Reply
+            | FrameType::NoReply => Scope::Link,
             FrameType::User => Scope::Any,
         }
     }
@@ -186,8 +287,8 @@ impl FrameType {
     #[inline]
     pub const fn flags(self) -> u16 {
         match self {
-            FrameType::Open => 0b11,
-            FrameType::Publish => 0b1,
+            FrameType::Open | FrameType::PublishWith => 0b11,
+            FrameType::Publish | FrameType::DeliveryWith | FrameType::Settle => 0b1,
             FrameType::User => 0xFFFF,
             _ => 0,
         }
@@ -211,7 +312,15 @@ impl FrameType {
             FrameType::Refused => 18,
             FrameType::Delivery => 12,
             FrameType::Ack => 16,
-            FrameType::Refuse => 17,
+            FrameType::Refuse | FrameType::Settle => 17,
+            FrameType::GoingAway => 4,
+            FrameType::PublishWith => 10,
+            FrameType::DeliveryWith => 14,
+            FrameType::Producer | FrameType::Settled => 24,
+            FrameType::Gap => 8,
+            FrameType::Request => 12,
+            FrameType::Reply => 8,
+            FrameType::NoReply => 10,
             FrameType::User => 0,
         }
     }
@@ -223,7 +332,9 @@ impl FrameType {
         match self {
             FrameType::Hello => Some(limits::MAX_HELLO - limits::HEADER - 28),
             FrameType::Welcome => Some(limits::MAX_SHORT_TEXT as u32),
-            FrameType::Goodbye | FrameType::Error | FrameType::Closed | FrameType::Refused => Some(limits::MAX_TEXT),
+            FrameType::Goodbye | FrameType::Error | FrameType::Closed | FrameType::Refused | FrameType::NoReply => {
+                Some(limits::MAX_TEXT)
+            }
             FrameType::Open => Some(254 + limits::MAX_ARGUMENTS),
             FrameType::Ping
             | FrameType::Pong
@@ -232,8 +343,20 @@ impl FrameType {
             | FrameType::Credit
             | FrameType::Confirmed
             | FrameType::Ack
-            | FrameType::Refuse => Some(0),
-            FrameType::Publish | FrameType::Delivery | FrameType::User => None,
+            | FrameType::Refuse
+            | FrameType::GoingAway
+            | FrameType::Producer
+            | FrameType::Settled
+            | FrameType::Gap => Some(0),
+            // A delay and a priority with their set.
+            FrameType::Settle => Some(2 + 8 + 1),
+            FrameType::Publish
+            | FrameType::Delivery
+            | FrameType::User
+            | FrameType::PublishWith
+            | FrameType::DeliveryWith
+            | FrameType::Request
+            | FrameType::Reply => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::code::ErrorCode;
 use super::frame::{Frame, Hello, Open, Verdict, Welcome};
 use super::frame_type::{FrameType, Scope};
 use super::limits;
+use super::parse_with as with;
 use super::payload::Payload;
 use super::violation::{ProtocolError, Violation};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ pub(crate) struct Header {
     pub(crate) kind: u16,
     pub(crate) flags: u16,
     pub(crate) link: u32,
+    pub(crate) max_payload: u32,
 }
 
 /// Checks a header, in the order of PROTOCOL §2.6, so that a frame is refused before its body is buffered. `start` is where in
@@ -25,6 +27,7 @@ pub(crate) struct Header {
 pub(crate) fn header(
     bytes: &[u8; limits::HEADER as usize],
     max_payload: u32,
+    features: u64,
     start: u64,
 ) -> Result<Header, ProtocolError> {
     let fault = |at, violation| Err(ProtocolError { offset: start + at, violation });
@@ -36,7 +39,7 @@ pub(crate) fn header(
     if length < limits::HEADER {
         return fault(0, Violation::ShorterThanHeader { length });
     }
-    let Some(frame) = FrameType::from_value(kind) else {
+    let Some(frame) = FrameType::from_value(kind).filter(|frame| frame.is_known(features)) else {
         return fault(4, Violation::UnknownType { value: kind });
     };
     let foreign = flags & !frame.flags();
@@ -54,13 +57,14 @@ pub(crate) fn header(
     if let Some(violation) = length_fault(frame, length, max_payload) {
         return fault(0, violation);
     }
-    Ok(Header { length, frame_type: frame, kind, flags, link })
+    Ok(Header { length, frame_type: frame, kind, flags, link, max_payload })
 }
 
 #[inline]
 fn length_fault(frame: FrameType, length: u32, max_payload: u32) -> Option<Violation> {
     let min = limits::HEADER + frame.min_body();
-    let max = min.saturating_add(frame.max_variable().unwrap_or(max_payload));
+    let payload = max_payload.saturating_add(frame.max_options());
+    let max = min.saturating_add(frame.max_variable().unwrap_or(payload));
     if (min..=max).contains(&length) {
         return None;
     }
@@ -117,6 +121,22 @@ pub(crate) fn body<'a>(
             let (first, last) = body.range()?;
             Frame::Refuse { link, first, last, verdict: body.verdict()? }
         }
+        FrameType::GoingAway => Frame::GoingAway { deadline_ms: body.u32() },
+        FrameType::PublishWith => with::publish(header, &mut body, owner)?,
+        FrameType::Producer => Frame::Producer { link, id: with::producer_id(&mut body)?, base: body.u64() },
+        FrameType::DeliveryWith => with::delivery(header, &mut body, owner)?,
+        FrameType::Settle => with::settle(header, &mut body)?,
+        FrameType::Settled => {
+            let (first, last) = body.range()?;
+            Frame::Settled { link, first, last, count: body.u64() }
+        }
+        FrameType::Gap => Frame::Gap { link, lost: body.number()? },
+        FrameType::Request => {
+            let (number, deadline_ms) = (body.number()?, body.u32());
+            Frame::Request { link, number, deadline_ms, payload: body.payload(owner) }
+        }
+        FrameType::Reply => Frame::Reply { link, number: body.number()?, payload: body.payload(owner) },
+        FrameType::NoReply => Frame::NoReply { link, number: body.number()?, code: body.code(), text: body.text()? },
         FrameType::User => Frame::User { kind: header.kind, flags: header.flags, link, body: body.payload(owner) },
     }))
 }
@@ -164,40 +184,32 @@ fn open<'a>(header: Header, body: &mut Body<'a>) -> Result<Open<'a>, ProtocolErr
     if kind.0 == 0 {
         return Err(body.fault_at(0, "the kind of a channel is not 0"));
     }
-    let (form, length) = (body.u8(), body.u8() as usize);
-    let name = match (form, length) {
-        (0, 8) if body.left() >= 8 => ChannelName::id(body.u64()),
-        (1, 1..) if body.left() >= length => match ChannelName::bytes(body.take(length)) {
-            Ok(name) => name,
-            Err(_) => return Err(body.fault_at(3, "a name has 1 to 255 bytes")),
-        },
-        (0 | 1, _) => return Err(body.fault_at(3, "an id has 8 bytes, a name 1 to 255, and they must be there")),
-        _ => return Err(body.fault_at(2, "the form of a name is 0 (id) or 1 (bytes)")),
-    };
+    let name = body.name()?;
+    let arguments_at = body.at;
     let arguments = body.rest();
     if arguments.len() > limits::MAX_ARGUMENTS as usize {
-        return Err(body.fault_at(4 + length, "the arguments have at most 4096 bytes"));
+        return Err(body.fault_at(arguments_at, "the arguments have at most 4096 bytes"));
     }
     Ok(Open { link: header.link, publishes, consumes, kind, name, arguments })
 }
 
 /// Reads the fields of one body. The fixed part is known to be there, for the header's length was checked.
-struct Body<'a> {
+pub(super) struct Body<'a> {
     frame: FrameType,
     bytes: &'a [u8],
-    at: usize,
+    pub(super) at: usize,
     /// Where in the stream the frame begins.
     start: u64,
 }
 
 impl<'a> Body<'a> {
     #[inline]
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     #[inline]
-    fn take(&mut self, n: usize) -> &'a [u8] {
+    pub(super) fn take(&mut self, n: usize) -> &'a [u8] {
         let taken = &self.bytes[self.at..self.at + n];
         self.at += n;
         taken
@@ -209,39 +221,39 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N));
         array
     }
 
     #[inline]
-    fn u8(&mut self) -> u8 {
+    pub(super) fn u8(&mut self) -> u8 {
         self.take(1)[0]
     }
 
     #[inline]
-    fn u16(&mut self) -> u16 {
+    pub(super) fn u16(&mut self) -> u16 {
         u16::from_be_bytes(self.array())
     }
 
     #[inline]
-    fn u32(&mut self) -> u32 {
+    pub(super) fn u32(&mut self) -> u32 {
         u32::from_be_bytes(self.array())
     }
 
     #[inline]
-    fn u64(&mut self) -> u64 {
+    pub(super) fn u64(&mut self) -> u64 {
         u64::from_be_bytes(self.array())
     }
 
-    fn code(&mut self) -> ErrorCode {
+    pub(super) fn code(&mut self) -> ErrorCode {
         ErrorCode::new(self.u16())
     }
 
     /// A number or tag: 1 or more.
     #[inline]
-    fn number(&mut self) -> Result<u64, ProtocolError> {
+    pub(super) fn number(&mut self) -> Result<u64, ProtocolError> {
         let at = self.at;
         match self.u64() {
             0 => Err(self.fault_at(at, "numbers and tags begin with 1")),
@@ -250,7 +262,7 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn count(&mut self) -> Result<u32, ProtocolError> {
+    pub(super) fn count(&mut self) -> Result<u32, ProtocolError> {
         let at = self.at;
         match self.u32() {
             0 => Err(self.fault_at(at, "the count of a delivery begins with 1")),
@@ -259,7 +271,7 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn range(&mut self) -> Result<(u64, u64), ProtocolError> {
+    pub(super) fn range(&mut self) -> Result<(u64, u64), ProtocolError> {
         let first = self.number()?;
         let at = self.at;
         let last = self.u64();
@@ -267,6 +279,21 @@ impl<'a> Body<'a> {
             return Err(self.fault_at(at, "a range does not end before it begins"));
         }
         Ok((first, last))
+    }
+
+    /// The name of a channel, its form and its length first.
+    pub(super) fn name(&mut self) -> Result<ChannelName<'a>, ProtocolError> {
+        let at = self.at;
+        let (form, length) = (self.u8(), self.u8() as usize);
+        match (form, length) {
+            (0, 8) if self.left() >= 8 => Ok(ChannelName::id(self.u64())),
+            (1, 1..) if self.left() >= length => {
+                let name = ChannelName::bytes(self.take(length));
+                name.map_err(|_| self.fault_at(at + 1, "a name has 1 to 255 bytes"))
+            }
+            (0 | 1, _) => Err(self.fault_at(at + 1, "an id has 8 bytes, a name 1 to 255, and they must be there")),
+            _ => Err(self.fault_at(at, "the form of a name is 0 (id) or 1 (bytes)")),
+        }
     }
 
     fn verdict(&mut self) -> Result<Verdict, ProtocolError> {
@@ -285,16 +312,21 @@ impl<'a> Body<'a> {
     }
 
     #[inline]
-    fn payload(&mut self, owner: Option<&'a Bytes>) -> Payload<'a> {
+    pub(super) fn payload(&mut self, owner: Option<&'a Bytes>) -> Payload<'a> {
         Payload::part_of(self.rest(), owner)
     }
 
-    fn fault_at(&self, at: usize, rule: &'static str) -> ProtocolError {
+    pub(super) fn fault_at(&self, at: usize, rule: &'static str) -> ProtocolError {
         self.violation_at(at, Violation::Field { frame: self.frame, rule })
     }
 
     #[cold]
-    fn violation_at(&self, at: usize, violation: Violation) -> ProtocolError {
+    pub(super) fn violation_at_start(&self, violation: Violation) -> ProtocolError {
+        ProtocolError { offset: self.start, violation }
+    }
+
+    #[cold]
+    pub(super) fn violation_at(&self, at: usize, violation: Violation) -> ProtocolError {
         ProtocolError { offset: self.start + u64::from(limits::HEADER) + at as u64, violation }
     }
 }

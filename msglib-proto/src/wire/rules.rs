@@ -130,6 +130,16 @@ const fn row(sender: Role, frame: FrameType) -> &'static Row {
         (Role::Broker, FrameType::Ack) => &NEVER,
         (Role::Client, FrameType::Refuse) => &FROM_CLIENT,
         (Role::Broker, FrameType::Refuse) => &NEVER,
+        (Role::Client, FrameType::GoingAway) => &NEVER,
+        (Role::Broker, FrameType::GoingAway) => &GREETED,
+        (Role::Client, FrameType::PublishWith | FrameType::Producer | FrameType::Settle) => &FROM_CLIENT,
+        (Role::Broker, FrameType::PublishWith | FrameType::Producer | FrameType::Settle) => &NEVER,
+        (Role::Client, FrameType::DeliveryWith | FrameType::Settled | FrameType::Gap) => &NEVER,
+        (Role::Broker, FrameType::DeliveryWith | FrameType::Gap) => &FROM_BROKER,
+        (Role::Broker, FrameType::Settled) => &OUTCOME,
+        (Role::Client, FrameType::Request | FrameType::Reply | FrameType::NoReply) => &FROM_CLIENT,
+        (Role::Broker, FrameType::Request) => &FROM_BROKER,
+        (Role::Broker, FrameType::Reply | FrameType::NoReply) => &OUTCOME,
         (_, FrameType::User) => &GREETED,
     }
 }

@@ -1,4 +1,4 @@
-//! Reads `vectors/frames.txt`, whose format its own header describes.
+//! Reads the files in `vectors/`, whose format their own headers describe.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 pub struct Vector {
     pub name: String,
     pub max_payload: u32,
+    pub features: u64,
     pub bytes: Vec<u8>,
     pub frames: Vec<Described>,
     pub end: End,
@@ -70,6 +71,7 @@ fn vector(block: &[String]) -> Vector {
             "name" => vector.name = value.to_owned(),
             "from" => assert!(["client", "broker", "both"].contains(&value), "{line}"),
             "max_payload" => vector.max_payload = number(value),
+            "features" => vector.features = number(value),
             "bytes" => vector.bytes = bytes(value),
             "frame" => vector.frames.push(Described { name: value.to_owned(), ..Described::default() }),
             "error" => vector.end = End::Error { code: value.to_owned(), offset: u64::MAX },

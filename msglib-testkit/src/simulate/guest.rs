@@ -57,6 +57,10 @@ impl<H: Handler> Handler for Guest<H> {
         room.handler.handle(cx, event)
     }
 
+    fn features(&self) -> u64 {
+        self.room.borrow().handler.features()
+    }
+
     fn started(&mut self, cx: &mut Context<'_>) {
         self.room.borrow_mut().handler.started(cx);
     }

@@ -1,6 +1,7 @@
 //! Any valid frame, the values at the edges more often than chance has them.
 
 use super::OwnedFrame;
+use super::frame_with as with;
 use msglib_proto::{
     ChannelKind, ChannelName, ConnectionState, ErrorCode, Frame, FrameType, HEADER, Hello, LinkState, MAX_ARGUMENTS,
     MAX_HELLO, MAX_NAME, MAX_TEXT, Open, OwnedName, Payload, Role, Ruling, Verdict, Welcome, ruling,
@@ -12,14 +13,20 @@ use proptest::strategy::Union;
 /// From this size on a payload is shared instead of copied, which is another way through the code.
 const SHARED_FROM: usize = 16 * 1024;
 
-/// Any valid frame of any type.
+/// Any valid frame of version 1 itself, without features.
 pub fn frames() -> impl Strategy<Value = OwnedFrame> + Clone {
-    Union::new(FrameType::ALL.map(frames_of))
+    frames_with(0)
 }
 
-/// Any valid frame of a type that this side may send in some state (PROTOCOL §10).
+/// Any valid frame that is known when these features were agreed on, a bit each (PROTOCOL §14.2).
+pub fn frames_with(features: u64) -> impl Strategy<Value = OwnedFrame> + Clone {
+    Union::new(FrameType::ALL.into_iter().filter(|frame| frame.is_known(features)).map(frames_of))
+}
+
+/// Any valid frame of version 1 itself, of a type that this side may send in some state (PROTOCOL §10).
 pub fn frames_from(sender: Role) -> impl Strategy<Value = OwnedFrame> + Clone {
-    Union::new(FrameType::ALL.into_iter().filter(|frame| is_sent_by(sender, *frame)).map(frames_of))
+    let all = FrameType::ALL.into_iter().filter(|frame| frame.is_known(0));
+    Union::new(all.filter(|frame| is_sent_by(sender, *frame)).map(frames_of))
 }
 
 /// Any valid frame of one type.
@@ -72,6 +79,38 @@ pub fn frames_of(frame: FrameType) -> BoxedStrategy<OwnedFrame> {
             first: *first,
             last: *last,
             verdict: if *again { Verdict::Again } else { Verdict::ForGood },
+        }),
+        FrameType::GoingAway => owned(any_u32(), |deadline_ms| Frame::GoingAway { deadline_ms: *deadline_ms }),
+        FrameType::PublishWith => with::publishes(),
+        FrameType::Producer => owned((links(), 1..=u128::MAX, any_u64()), |(link, id, base)| Frame::Producer {
+            link: *link,
+            id: *id,
+            base: *base,
+        }),
+        FrameType::DeliveryWith => with::deliveries(),
+        FrameType::Settle => with::settles(),
+        FrameType::Settled => owned((links(), ranges(), any_u64()), |(link, (first, last), count)| Frame::Settled {
+            link: *link,
+            first: *first,
+            last: *last,
+            count: *count,
+        }),
+        FrameType::Gap => owned((links(), numbers()), |(link, lost)| Frame::Gap { link: *link, lost: *lost }),
+        FrameType::Request => {
+            owned((links(), numbers(), any_u32(), payloads()), |(link, number, deadline_ms, payload)| Frame::Request {
+                link: *link,
+                number: *number,
+                deadline_ms: *deadline_ms,
+                payload: Payload::from(payload),
+            })
+        }
+        FrameType::Reply => owned((links(), numbers(), payloads()), |(link, number, payload)| Frame::Reply {
+            link: *link,
+            number: *number,
+            payload: Payload::from(payload),
+        }),
+        FrameType::NoReply => owned((links(), numbers(), codes(), texts()), |(link, number, code, text)| {
+            Frame::NoReply { link: *link, number: *number, code: *code, text }
         }),
         FrameType::User => {
             owned((FrameType::USER.., any::<u16>(), any_u32(), payloads()), |(kind, flags, link, body)| Frame::User {
@@ -126,14 +165,14 @@ fn opens() -> BoxedStrategy<OwnedFrame> {
     })
 }
 
-fn channels() -> impl Strategy<Value = OwnedName> + Clone {
+pub(super) fn channels() -> impl Strategy<Value = OwnedName> + Clone {
     let name = |bytes: Vec<u8>| ChannelName::bytes(&bytes).unwrap_or(ChannelName::id(0)).to_owned();
     let bytes = prop_oneof![vec(any::<u8>(), 1..20), Just(vec![b'n']), Just(vec![0xFF; MAX_NAME])];
     prop_oneof![any_u64().prop_map(|id| ChannelName::id(id).to_owned()), bytes.prop_map(name)]
 }
 
 /// The error codes that have a name, the user's, and unknown ones.
-fn codes() -> impl Strategy<Value = ErrorCode> + Clone {
+pub(super) fn codes() -> impl Strategy<Value = ErrorCode> + Clone {
     prop_oneof![3 => proptest::sample::select(ErrorCode::ALL), 1 => any::<u16>().prop_map(ErrorCode::new)]
 }
 
@@ -155,7 +194,7 @@ fn short_texts() -> impl Strategy<Value = String> + Clone {
 }
 
 /// Small payloads, and now and then some around the size from which they are shared.
-fn payloads() -> impl Strategy<Value = Vec<u8>> + Clone {
+pub(super) fn payloads() -> impl Strategy<Value = Vec<u8>> + Clone {
     let large = (SHARED_FROM - 1..=SHARED_FROM + 1, any::<u8>()).prop_map(|(length, salt)| noise(length, salt));
     prop_oneof![12 => vec(any::<u8>(), 0..60), 1 => Just(Vec::new()), 1 => large]
 }
@@ -165,11 +204,11 @@ pub(super) fn noise(length: usize, salt: u8) -> Vec<u8> {
     (0..length as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 ^ salt).collect()
 }
 
-fn links() -> impl Strategy<Value = u32> + Clone {
+pub(super) fn links() -> impl Strategy<Value = u32> + Clone {
     at_least_one()
 }
 
-fn at_least_one() -> impl Strategy<Value = u32> + Clone {
+pub(super) fn at_least_one() -> impl Strategy<Value = u32> + Clone {
     prop_oneof![4 => 1..20_u32, 1 => Just(1), 1 => Just(u32::MAX), 1 => 1..=u32::MAX]
 }
 
@@ -177,22 +216,22 @@ fn any_u32() -> impl Strategy<Value = u32> + Clone {
     prop_oneof![1 => Just(0), 1 => Just(u32::MAX), 2 => any::<u32>()]
 }
 
-fn any_u64() -> impl Strategy<Value = u64> + Clone {
+pub(super) fn any_u64() -> impl Strategy<Value = u64> + Clone {
     prop_oneof![1 => Just(0), 3 => numbers()]
 }
 
 /// Numbers and tags: from 1 on.
-fn numbers() -> impl Strategy<Value = u64> + Clone {
+pub(super) fn numbers() -> impl Strategy<Value = u64> + Clone {
     static EDGES: [u64; 8] = [1, 2, 16, 17, (1 << 32) - 1, 1 << 32, u64::MAX - 1, u64::MAX];
     prop_oneof![3 => 1..100_u64, 2 => proptest::sample::select(&EDGES[..]), 1 => 1..=u64::MAX]
 }
 
 /// The first and the last of some numbers or tags.
-fn ranges() -> impl Strategy<Value = (u64, u64)> + Clone {
+pub(super) fn ranges() -> impl Strategy<Value = (u64, u64)> + Clone {
     (numbers(), any_u64()).prop_map(|(first, more)| (first, first.saturating_add(more)))
 }
 
-fn owned<S, F>(parts: S, frame: F) -> BoxedStrategy<OwnedFrame>
+pub(super) fn owned<S, F>(parts: S, frame: F) -> BoxedStrategy<OwnedFrame>
 where
     S: Strategy + 'static,
     F: for<'a> Fn(&'a S::Value) -> Frame<'a> + 'static,

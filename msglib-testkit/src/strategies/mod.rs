@@ -1,6 +1,6 @@
 //! Strategies for [proptest](https://docs.rs/proptest): frames, streams, the pieces they arrive in, and whole conversations.
 //!
-//! - [`frames`], [`frames_from`], [`frames_of`]: any valid frame, with the values at the edges more often than chance has them.
+//! - [`frames`], [`frames_with`], [`frames_from`], [`frames_of`]: any valid frame, with the values at the edges more often than chance has them.
 //! - [`valid_streams`], [`almost_frames`]: bytes that are right, and bytes that are nearly so, or not at all.
 //! - [`chunkings`]: how a stream may be cut on its way.
 //! - [`conversations`]: what a client that keeps to PROTOCOL.md may send to any broker; [`play`] sends them to a broker in a
@@ -32,13 +32,14 @@
 mod bytes;
 mod conversation;
 mod frame;
+mod frame_with;
 mod owned_frame;
 mod play;
 mod strict_client;
 
 pub use bytes::{Chunking, ValidStream, almost_frames, chunkings, valid_streams};
 pub use conversation::{Conversation, conversations};
-pub use frame::{frames, frames_from, frames_of};
+pub use frame::{frames, frames_from, frames_of, frames_with};
 pub use owned_frame::OwnedFrame;
 pub use play::play;
 pub use strict_client::{BrokenRule, StrictClient};

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use core::fmt;
-use msglib_proto::{ChannelName, Frame, FrameType, Hello, Open, OwnedName, Payload, SendQueue, Welcome, encode};
+use msglib_proto::{
+    Cause, ChannelName, DeliveryOptions, Frame, FrameType, Hello, Open, OwnedName, Payload, PublishOptions, SendQueue,
+    Welcome, encode,
+};
 
 /// A [`Frame`] that borrows nothing.
 ///
@@ -23,7 +26,10 @@ pub struct OwnedFrame {
     mechanism: String,
     /// The payload, the credentials or the arguments.
     bytes: Bytes,
+    /// The name of the channel, or the source of a cause.
     channel: OwnedName,
+    key: Option<Bytes>,
+    topic: Option<Bytes>,
 }
 
 impl OwnedFrame {
@@ -44,6 +50,19 @@ impl OwnedFrame {
             Frame::Refused { link, first, last, code, .. } => Frame::Refused { link, first, last, code, text },
             Frame::Delivery { link, tag, count, .. } => Frame::Delivery { link, tag, count, payload },
             Frame::User { kind, flags, link, .. } => Frame::User { kind, flags, link, body: payload },
+            Frame::PublishWith { link, number, confirm, retain, options, .. } => {
+                let options = PublishOptions { key: self.key.as_deref(), topic: self.topic.as_deref(), ..options };
+                Frame::PublishWith { link, number, confirm, retain, options, payload }
+            }
+            Frame::DeliveryWith { link, tag, count, retained, options, .. } => {
+                let cause = options.cause.map(|cause| Cause { source: self.channel.borrow(), ..cause });
+                let (key, topic) = (self.key.as_deref(), self.topic.as_deref());
+                let options = DeliveryOptions { key, topic, cause, ..options };
+                Frame::DeliveryWith { link, tag, count, retained, options, payload }
+            }
+            Frame::Request { link, number, deadline_ms, .. } => Frame::Request { link, number, deadline_ms, payload },
+            Frame::Reply { link, number, .. } => Frame::Reply { link, number, payload },
+            Frame::NoReply { link, number, code, .. } => Frame::NoReply { link, number, code, text },
             fixed => fixed,
         }
     }
@@ -72,6 +91,8 @@ impl OwnedFrame {
 impl From<Frame<'_>> for OwnedFrame {
     fn from(frame: Frame<'_>) -> OwnedFrame {
         let nothing: (&str, &str, &[u8], ChannelName<'_>) = ("", "", &[], ChannelName::id(0));
+        let no_payload = Payload::from("");
+        let (mut key, mut topic) = (None, None);
         let with_text = |text| (text, "", &[][..], ChannelName::id(0));
         let (fixed, (text, mechanism, bytes, channel)) = match frame {
             Frame::Hello(hello) => {
@@ -114,6 +135,37 @@ impl From<Frame<'_>> for OwnedFrame {
             }
             Frame::Ack { link, first, last } => (Frame::Ack { link, first, last }, nothing),
             Frame::Refuse { link, first, last, verdict } => (Frame::Refuse { link, first, last, verdict }, nothing),
+            Frame::GoingAway { deadline_ms } => (Frame::GoingAway { deadline_ms }, nothing),
+            Frame::PublishWith { link, number, confirm, retain, options, payload } => {
+                (key, topic) = (options.key, options.topic);
+                let options = rest_of_publish(options);
+                let fixed = Frame::PublishWith { link, number, confirm, retain, options, payload: no_payload };
+                (fixed, ("", "", payload.as_slice(), ChannelName::id(0)))
+            }
+            Frame::Producer { link, id, base } => (Frame::Producer { link, id, base }, nothing),
+            Frame::DeliveryWith { link, tag, count, retained, options, payload } => {
+                (key, topic) = (options.key, options.topic);
+                let source = options.cause.map_or(ChannelName::id(0), |cause| cause.source);
+                let options = rest_of_delivery(options);
+                let fixed = Frame::DeliveryWith { link, tag, count, retained, options, payload: no_payload };
+                (fixed, ("", "", payload.as_slice(), source))
+            }
+            Frame::Settle { link, first, last, confirm, settling } => {
+                (Frame::Settle { link, first, last, confirm, settling }, nothing)
+            }
+            Frame::Settled { link, first, last, count } => (Frame::Settled { link, first, last, count }, nothing),
+            Frame::Gap { link, lost } => (Frame::Gap { link, lost }, nothing),
+            Frame::Request { link, number, deadline_ms, payload } => {
+                let fixed = Frame::Request { link, number, deadline_ms, payload: no_payload };
+                (fixed, ("", "", payload.as_slice(), ChannelName::id(0)))
+            }
+            Frame::Reply { link, number, payload } => {
+                let fixed = Frame::Reply { link, number, payload: no_payload };
+                (fixed, ("", "", payload.as_slice(), ChannelName::id(0)))
+            }
+            Frame::NoReply { link, number, code, text } => {
+                (Frame::NoReply { link, number, code, text: "" }, with_text(text))
+            }
             Frame::User { kind, flags, link, body } => {
                 let fixed = Frame::User { kind, flags, link, body: Payload::from("") };
                 (fixed, ("", "", body.as_slice(), ChannelName::id(0)))
@@ -125,8 +177,26 @@ impl From<Frame<'_>> for OwnedFrame {
             mechanism: mechanism.to_owned(),
             bytes: Bytes::copy_from_slice(bytes),
             channel: channel.to_owned(),
+            key: key.map(Bytes::copy_from_slice),
+            topic: topic.map(Bytes::copy_from_slice),
         }
     }
+}
+
+/// What borrows nothing of it.
+fn rest_of_publish(options: PublishOptions<'_>) -> PublishOptions<'static> {
+    let PublishOptions { delay_ms, ttl_ms, priority, .. } = options;
+    PublishOptions { delay_ms, ttl_ms, priority, key: None, topic: None }
+}
+
+/// What borrows nothing of it.
+fn rest_of_delivery(options: DeliveryOptions<'_>) -> DeliveryOptions<'static> {
+    let DeliveryOptions { id, priority, cause, .. } = options;
+    let cause = cause.map(|Cause { reason, count, hops, first_ms, .. }| {
+        let source = ChannelName::id(0);
+        Cause { reason, count, hops, first_ms, source }
+    });
+    DeliveryOptions { id, priority, key: None, topic: None, cause }
 }
 
 impl PartialEq for OwnedFrame {

@@ -37,9 +37,19 @@ class Code(enum.IntEnum):
     CHANNEL_DELETED = 0x0305
     TOO_MANY_CHANNELS = 0x0306
     CONSUMER_TOO_SMALL = 0x0307
+    DECLARED_OTHERWISE = 0x0308
+    BAD_NAME = 0x0309
     QUEUE_FULL = 0x0401
     BUSY = 0x0402
     MESSAGE_TOO_LARGE = 0x0403
+    TOO_OLD = 0x0404
+    NO_RESPONDER = 0x0405
+    TIMED_OUT = 0x0406
+    RESPONDER_GONE = 0x0407
+    EXPIRED = 0x0408
+    TOO_MANY_DELIVERIES = 0x0409
+    REFUSED_FOR_GOOD = 0x040A
+    DROPPED = 0x040B
     INTERNAL = 0x0F01
 
     @classmethod
@@ -69,6 +79,9 @@ _AGAIN = frozenset(
         Code.TOO_MANY_CHANNELS,
         Code.QUEUE_FULL,
         Code.BUSY,
+        Code.NO_RESPONDER,
+        Code.TIMED_OUT,
+        Code.RESPONDER_GONE,
         Code.INTERNAL,
     }
 )

@@ -51,7 +51,7 @@ impl<P: RawPeer> Witnesses<P> {
         }
         for event in self.consumer.turn().map_err(|why| format!("the consumer {why}"))? {
             match event {
-                Event::Delivery { link, tag, count, payload } => {
+                Event::Delivery { link, tag, count, payload, .. } => {
                     let expected = (self.received + 1).to_be_bytes();
                     if payload[..] != expected || count != 1 {
                         return Err(format!(
