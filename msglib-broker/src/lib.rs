@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 mod broker;
+mod channel;
 mod core;
 mod dialect;
 mod event;
@@ -42,6 +43,7 @@ mod table;
 mod topic;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
+pub use channel::{Channel, ChannelContext, ChannelLink};
 pub use core::{
     AnswerId, Context, Core, CoreConfig, Counters, Deliveries, End, Frames, PendingAnswer, Publish, TimerId,
 };
@@ -56,7 +58,7 @@ pub use request::{
     CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
     ResponderId,
 };
-pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
+pub use stock::{Admission, ConnectionHandler, QueueInfo, StockConfig};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
     TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicTurn, Topics, TopicsConfig, TopicsFull,

@@ -1,4 +1,5 @@
 //! Who may come in, and open what: at once, never, or later; and nothing has an effect before.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -346,4 +347,79 @@ fn little_is_read_of_a_peer_before_its_handshake_is_done() {
     answer(&mut bench).allow();
     bench.step();
     assert_eq!(bench.core.input_limit(id, 1 << 20), 1 << 20);
+}
+
+mod stock {
+    use super::*;
+    use msglib_broker::{Admission, ConnectionHandler};
+    use msglib_proto::{Hello, Open};
+    use std::sync::{Arc, Mutex};
+
+    /// Lets everyone in under the name that they give, and says of each link "later", or "no" to those who consume.
+    #[derive(Clone, Default)]
+    struct Later(Arc<Mutex<Vec<PendingAnswer>>>);
+
+    impl Admission for Later {
+        fn admit(&mut self, cx: &mut Context<'_>, from: ConnectionId, hello: &Hello<'_>) -> Result<(), Reject> {
+            cx.set_identity(from, Identity::new(hello.name));
+            Ok(())
+        }
+        fn open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
+            assert_eq!(cx.identity(from).map(Identity::name), Some("test"));
+            if open.consumes {
+                return Err(Reject::new(ErrorCode::NOT_ALLOWED, "not yours to read"));
+            }
+            self.0.lock().unwrap().push(cx.answer_later(from)?);
+            Ok(())
+        }
+    }
+
+    fn bench() -> (Bench<ConnectionHandler>, Later) {
+        let later = Later::default();
+        (Bench::new(ConnectionHandler::new().with_admission(later.clone())), later)
+    }
+
+    fn answer(later: &Later) -> PendingAnswer {
+        later.0.lock().unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_link_that_is_allowed_later_is_opened_then() {
+        let (mut bench, later) = bench();
+        let id = bench.greeted();
+        bench.send(id, &[open(1, true, false), publish(1, 1, "a"), publish(1, 2, "b")]);
+        assert!(bench.names(id).is_empty());
+        assert_eq!(bench.core.handler().queues().count(), 0, "nothing of it is there yet");
+        answer(&later).allow();
+        bench.step();
+        assert_eq!(bench.names(id), ["Opened", "Confirmed", "Credit"]);
+        assert_eq!(bench.core.handler().queue(7).unwrap().ledger.accepted, 2);
+    }
+
+    #[test]
+    fn a_link_that_is_refused_at_once_or_later_makes_no_queue() {
+        let (mut bench, later) = bench();
+        let id = bench.greeted();
+        bench.send(id, &[open(1, true, true), open(2, true, false), publish(1, 1, "a"), publish(2, 1, "b")]);
+        assert_eq!(bench.names(id), ["Closed"]);
+        answer(&later).refuse(Reject::new(ErrorCode::NOT_ALLOWED, "not yours to write"));
+        bench.step();
+        assert_eq!(bench.lines(id), ["Closed { link: 2, code: NOT_ALLOWED (0x0302), text: \"not yours to write\" }"]);
+        assert_eq!(bench.core.handler().queues().count(), 0);
+        bench.send(id, &[Frame::Close { link: 2 }, open(2, true, false)]);
+        answer(&later).allow();
+        bench.step();
+        assert_eq!(bench.names(id), ["Opened", "Credit"], "the number can be used again");
+    }
+
+    #[test]
+    fn a_client_that_leaves_while_its_link_is_being_decided_leaves_nothing() {
+        let (mut bench, later) = bench();
+        let id = bench.greeted();
+        bench.send(id, &[open(1, true, false)]);
+        bench.end(id);
+        answer(&later).allow();
+        bench.step();
+        assert_eq!(bench.core.handler().queues().count(), 0);
+    }
 }

@@ -124,6 +124,11 @@ impl<D: Dialect> Context<'_, D> {
         self.state.again = true;
     }
 
+    /// The same hands, for somebody who is called.
+    pub(crate) fn reborrow(&mut self) -> Context<'_, D> {
+        Context { state: self.state }
+    }
+
     /// The secret for the hash maps of this broker; from its seed.
     pub(crate) fn hash_secret(&self) -> u128 {
         self.state.hash_secret

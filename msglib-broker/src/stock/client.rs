@@ -1,10 +1,13 @@
 //! What the stock handler knows of one client: its links, and what its publishers are owed.
 
+use super::admission::OwnedOpen;
+use super::channels::ChannelEnd;
 use super::queues::QueueIndex;
 use crate::core::Context;
 use crate::queue::{ConsumerId, QueueFull};
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, LinkNumber};
+use std::collections::BTreeMap;
 
 /// One connection.
 #[derive(Debug)]
@@ -12,8 +15,20 @@ pub(super) struct Client {
     pub(super) id: ConnectionId,
     /// By number; link 1 is the first.
     links: Vec<Option<Link>>,
+    /// Links that do not lead to a queue.
+    pub(super) others: BTreeMap<LinkNumber, Other>,
+    /// An `OPEN` whose answer is put off.
+    pub(super) asked: Option<Box<OwnedOpen>>,
+    /// Links to channels that were found full.
+    pub(super) blocked_channels: Vec<LinkNumber>,
     /// Links whose consumer waits for room on the connection.
     pub(super) blocked: Vec<LinkNumber>,
+}
+
+/// A link that does not lead to a queue.
+#[derive(Debug)]
+pub(super) enum Other {
+    Channel(ChannelEnd),
 }
 
 /// One link to one queue.
@@ -26,7 +41,8 @@ pub(super) struct Link {
 
 impl Client {
     pub(super) fn new(id: ConnectionId) -> Client {
-        Client { id, links: Vec::new(), blocked: Vec::new() }
+        let (links, others, asked) = (Vec::new(), BTreeMap::new(), None);
+        Client { id, links, others, asked, blocked_channels: Vec::new(), blocked: Vec::new() }
     }
 
     pub(super) fn find(clients: &mut [Option<Client>], id: ConnectionId) -> Option<&mut Client> {
@@ -44,6 +60,14 @@ impl Client {
 
     pub(super) fn get_mut(&mut self, number: LinkNumber) -> Option<&mut Link> {
         self.links.get_mut((number as usize).checked_sub(1)?)?.as_mut()
+    }
+
+    pub(super) fn publisher(&mut self, number: LinkNumber) -> Option<&mut Publisher> {
+        if self.others.contains_key(&number) {
+            let Other::Channel(end) = self.others.get_mut(&number)?;
+            return end.publisher.as_mut();
+        }
+        self.get_mut(number)?.publisher.as_mut()
     }
 
     pub(super) fn remove(&mut self, number: LinkNumber) -> Option<Link> {
@@ -112,6 +136,11 @@ impl Publisher {
             Some(run) if run.last + 1 == number => run.last = number,
             _ => self.refusals.push(Refusals { first: number, last: number, why }),
         }
+    }
+
+    /// It was refused, and the publisher knows.
+    pub(super) fn answered(&mut self, number: u64) {
+        self.last = number;
     }
 
     /// Before the link ends, all that was accepted is confirmed, asked for or not (PROTOCOL §5.4).

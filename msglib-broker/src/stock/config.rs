@@ -11,6 +11,8 @@ pub struct StockConfig {
     /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
     /// 1 million.
     pub max_queues: usize,
+    /// How many channels of the user's own kinds there may be. Default 1 million.
+    pub max_channels: usize,
     /// How many messages a publisher may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
     /// of a millisecond busy at a million messages a second.
     pub publish_window: u64,
@@ -25,6 +27,7 @@ impl Default for StockConfig {
         StockConfig {
             queue: QueueConfig::default(),
             max_queues: 1_000_000,
+            max_channels: 1_000_000,
             publish_window: 1_024,
             deliveries_per_step: 16_384,
             deliveries_per_turn: 4_096,
@@ -42,6 +45,12 @@ impl StockConfig {
     /// With another [`max_queues`](StockConfig::max_queues).
     pub fn with_max_queues(mut self, queues: usize) -> StockConfig {
         self.max_queues = queues;
+        self
+    }
+
+    /// With another [`max_channels`](StockConfig::max_channels).
+    pub fn with_max_channels(mut self, channels: usize) -> StockConfig {
+        self.max_channels = channels;
         self
     }
 

@@ -1,12 +1,16 @@
 //! The stock handler: queues as most would want them, built on the parts in [`queue`](crate::Queue).
 
+mod admission;
+mod channels;
 mod client;
 mod config;
 mod queues;
 
+pub use admission::Admission;
 pub use config::StockConfig;
 pub use queues::QueueInfo;
 
+use crate::channel::Channel;
 use crate::core::{Context, Frames, Publish};
 use crate::dialect::SendError;
 use crate::event::Event;
@@ -14,7 +18,10 @@ use crate::handler::Handler;
 use crate::native::Native;
 use crate::queue::{ConsumerId, Offer, Queue, Store, Turn, Undeliverable};
 use crate::reason::Reject;
-use client::{Client, Link, Publisher};
+use admission::{OpenDoor, OwnedOpen};
+use channels::Channels;
+use client::{Client, Link, Other, Publisher};
+use core::fmt;
 use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
@@ -34,10 +41,11 @@ use std::collections::VecDeque;
 /// let handler = ConnectionHandler::with_config(StockConfig::default().with_queue(small));
 /// assert_eq!(handler.queues().count(), 0);
 /// ```
-#[derive(Debug, Default)]
 pub struct ConnectionHandler {
     config: StockConfig,
     queues: Queues,
+    channels: Channels,
+    admission: Box<dyn Admission>,
     /// By the index of the connection.
     clients: Vec<Option<Client>>,
     /// Links whose publisher is due an outcome or credit, each once.
@@ -49,12 +57,46 @@ pub struct ConnectionHandler {
 impl ConnectionHandler {
     /// The stock handler with its defaults.
     pub fn new() -> ConnectionHandler {
-        ConnectionHandler::default()
+        ConnectionHandler::with_config(StockConfig::default())
     }
 
     /// The stock handler with another configuration.
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
-        ConnectionHandler { config, ..ConnectionHandler::default() }
+        ConnectionHandler {
+            config,
+            queues: Queues::default(),
+            channels: Channels::default(),
+            admission: Box::new(OpenDoor),
+            clients: Vec::new(),
+            due: Vec::new(),
+            dirty: VecDeque::new(),
+        }
+    }
+
+    /// With somebody who decides who may come in, and open what.
+    pub fn with_admission(mut self, admission: impl Admission + 'static) -> ConnectionHandler {
+        self.admission = Box::new(admission);
+        self
+    }
+
+    /// With channels of another kind, which `make` makes, one for each name that is opened.
+    ///
+    /// # Panics
+    ///
+    /// When the kind is below [`ChannelKind::USER`]: those are the protocol's own (PROTOCOL §12.3).
+    pub fn with_channel<C: Channel + 'static>(
+        mut self,
+        kind: ChannelKind,
+        mut make: impl FnMut(ChannelName<'_>) -> C + Send + 'static,
+    ) -> ConnectionHandler {
+        assert!(kind >= ChannelKind::USER, "{kind} is not of the user's range");
+        self.channels.register(kind, Box::new(move |name| Box::new(make(name))));
+        self
+    }
+
+    /// How many channels of the user's own kinds there are.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
     }
 
     /// Every queue that exists, in the order in which they were made.
@@ -75,6 +117,9 @@ impl ConnectionHandler {
     }
 
     fn frame(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: &Frame<'_>) -> Result<(), Reject> {
+        if self.is_other(from, frame.link()) {
+            return self.channel_frame(cx, from, frame);
+        }
         match *frame {
             Frame::Publish { link, number, confirm, payload } => self.publish(from, link, number, confirm, payload),
             Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
@@ -86,22 +131,50 @@ impl ConnectionHandler {
             Frame::Credit { link, upto } => self.settle(from, link, |queue, _, consumer| {
                 queue.allow(consumer, upto);
             }),
-            Frame::Open(ref open) => self.open(cx, from, open)?,
+            Frame::Hello(ref hello) => self.admission.admit(cx, from, hello)?,
+            Frame::Open(ref open) => self.ask_to_open(cx, from, open)?,
             Frame::Close { link } => self.close_link(cx, from, link),
             Frame::User { kind, .. } => {
                 let text = format!("this broker knows no frames of type 0x{kind:04X}");
                 return Err(Reject::new(ErrorCode::UNKNOWN_TYPE, text));
             }
-            // HELLO: everyone is welcome. The rest never comes to a handler.
+            // The rest never comes to a handler.
             _ => {}
         }
         Ok(())
     }
 
+    /// Whether the link leads to something else than a queue.
+    fn is_other(&mut self, from: ConnectionId, link: LinkNumber) -> bool {
+        Client::find(&mut self.clients, from).is_some_and(|client| client.others.contains_key(&link))
+    }
+
+    fn ask_to_open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
+        self.admission.open(cx, from, open)?;
+        if !cx.is_answered_later(from) {
+            return self.open(cx, from, open);
+        }
+        if let Some(client) = Client::find(&mut self.clients, from) {
+            client.asked = Some(Box::new(OwnedOpen::new(open)));
+        }
+        Ok(())
+    }
+
+    /// What was put off is decided. If it was an OPEN, it is opened now.
+    fn answered(&mut self, cx: &mut Context<'_>, from: ConnectionId, refusal: Option<&Reject>) -> Result<(), Reject> {
+        let asked = Client::find(&mut self.clients, from).and_then(|client| client.asked.take());
+        match asked.filter(|_| refusal.is_none()) {
+            Some(asked) => self.open(cx, from, &asked.borrow()),
+            None => Ok(()),
+        }
+    }
+
     fn open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
+        if self.channels.knows(open.kind) {
+            return self.open_channel(cx, from, open);
+        }
         if open.kind != ChannelKind::QUEUE {
-            let text = format!("this broker has queues only, and no channels of {}", open.kind);
-            return Err(Reject::new(ErrorCode::UNKNOWN_KIND, text));
+            return Err(unknown_kind(open.kind));
         }
         if !open.arguments.is_empty() {
             return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
@@ -192,9 +265,16 @@ impl ConnectionHandler {
         self.leave(&link);
     }
 
-    fn disconnected(&mut self, id: ConnectionId) {
+    fn disconnected(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         let Some(slot) = self.clients.get_mut(id.index()) else { return };
         let Some(client) = slot.take_if(|client| client.id == id) else { return };
+        self.forget(cx, client);
+    }
+
+    /// A client is gone, and leaves all that it had a link to.
+    fn forget(&mut self, cx: &mut Context<'_>, mut client: Client) {
+        let ends = core::mem::take(&mut client.others).into_iter().map(|(number, Other::Channel(end))| (number, end));
+        self.leave_channels(cx, client.id, ends.collect());
         for link in client.into_links() {
             self.leave(&link);
         }
@@ -219,8 +299,7 @@ impl ConnectionHandler {
     }
 
     fn mark_due(&mut self, id: ConnectionId, number: LinkNumber) {
-        let Some(link) = Client::find(&mut self.clients, id).and_then(|client| client.get_mut(number)) else { return };
-        if let Some(publisher) = &mut link.publisher
+        if let Some(publisher) = Client::find(&mut self.clients, id).and_then(|client| client.publisher(number))
             && !publisher.is_due
         {
             publisher.is_due = true;
@@ -239,9 +318,7 @@ impl ConnectionHandler {
         let mut due = core::mem::take(&mut self.due);
         for (id, number) in due.drain(..) {
             let client = Client::find(&mut self.clients, id);
-            let Some(publisher) = client.and_then(|client| client.get_mut(number)?.publisher.as_mut()) else {
-                continue;
-            };
+            let Some(publisher) = client.and_then(|client| client.publisher(number)) else { continue };
             publisher.is_due = false;
             publisher.send_outcomes(cx, id, number);
             publisher.send_credit(cx, id, number, self.config.publish_window);
@@ -340,24 +417,47 @@ fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(),
     Ok(())
 }
 
+fn unknown_kind(kind: ChannelKind) -> Reject {
+    Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
+}
+
+impl Default for ConnectionHandler {
+    fn default() -> ConnectionHandler {
+        ConnectionHandler::new()
+    }
+}
+
+impl fmt::Debug for ConnectionHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionHandler")
+            .field("config", &self.config)
+            .field("queues", &self.queues)
+            .field("channels", &self.channels)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Handler for ConnectionHandler {
     fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
         match event {
             Event::Frame { from, ref frame } => return self.frame(cx, from, frame),
             Event::Connected { id, .. } => self.connected(id),
-            Event::Disconnected { id, .. } => self.disconnected(id),
-            Event::Drained { id } => self.drained(id),
-            Event::Answered { .. } | Event::Timer { .. } => {}
+            Event::Disconnected { id, .. } => self.disconnected(cx, id),
+            Event::Drained { id } => {
+                self.drained(id);
+                self.channels_drained(cx, id);
+            }
+            Event::Answered { from, refusal, .. } => return self.answered(cx, from, refusal),
+            Event::Timer { timer, .. } => self.channel_timer(cx, timer),
         }
         Ok(())
     }
 
     /// Whoever was connected to an earlier broker is gone, and gives back what they held.
-    fn started(&mut self, _: &mut Context<'_>) {
+    fn started(&mut self, cx: &mut Context<'_>) {
+        self.forget_channel_timers();
         for client in core::mem::take(&mut self.clients).into_iter().flatten() {
-            for link in client.into_links() {
-                self.leave(&link);
-            }
+            self.forget(cx, client);
         }
         self.due.clear();
     }
