@@ -1,4 +1,4 @@
-//! The wire format as a seam (rung 5 of the ladder of control in ARCHITECTURE.md): what a core needs to know of a protocol.
+//! The wire format as a seam (rung 5 of the ladder of control in `docs/ladder.md`): what a core needs to know of a protocol.
 
 mod frame_buffer;
 

@@ -1,4 +1,4 @@
-//! The messaging logic as a seam (rung 4 of the ladder of control in ARCHITECTURE.md).
+//! The messaging logic as a seam (rung 4 of the ladder of control in `docs/ladder.md`).
 
 use crate::core::{Context, Frames};
 use crate::dialect::Dialect;

@@ -6,6 +6,8 @@
 //!
 //! - [`ConnectionHandler`]: the stock handler, with work queues.
 //! - [`Queue`]: its queue as a value of its own, for a handler of yours, with a [`Store`] for its payloads; it knows neither frames nor connections.
+//! - [`Topics`] and [`Requests`]: publish and subscribe, and request and reply, as such values.
+//! - [`Admission`] and [`Channel`]: a decision, and a kind of channel, of your own for the stock handler.
 //! - [`Core`]: the broker without its IO, to be driven from any loop.
 //! - [`mod@record`]: the flight recorder, over any connection manager.
 //! - [`Dialect`]: the wire format as a seam; [`Native`] is the protocol of `PROTOCOL.md`.

@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "PROTOCOL.md",
+    "docs/ladder.md",
     "docs/performance.md",
     "docs/recording.md",
     "docs/testing.md",
