@@ -63,7 +63,7 @@ pub use request::{
 pub use stock::{Admission, ConnectionHandler, QueueInfo, StockConfig};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
-    TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicTurn, Topics, TopicsConfig, TopicsFull,
+    TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicRun, TopicTurn, Topics, TopicsConfig, TopicsFull,
 };
 
 pub use bytes::Bytes;

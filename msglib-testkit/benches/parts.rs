@@ -1,6 +1,6 @@
-//! What the parts cost that a message goes through: codec, send queue, queue, timers.
+//! What the parts cost that a message goes through: codec, send queue, queue, topics, service, timers.
 //!
-//! `cargo bench --bench parts`; figures are for each frame, message (128 bytes) or timer.
+//! `cargo bench --bench parts`; figures are for each frame, message or copy of one (128 bytes), request or timer.
 
 mod world;
 
@@ -8,7 +8,8 @@ use core::time::Duration;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use msglib_broker::{
-    Context, Core, CoreConfig, Event, Handler, Instant, Native, Queue, QueueConfig, Reject, Store, TimerId,
+    Context, Core, CoreConfig, Event, Handler, Instant, Native, Queue, QueueConfig, Reject, Requests, RequestsConfig,
+    Store, SubscribeOptions, TimerId, TopicFilter, TopicName, TopicOffer, Topics, TopicsConfig,
 };
 use msglib_proto::{Decoder, Frame, Limits, SendQueue, encode};
 use std::io::IoSlice;
@@ -105,6 +106,65 @@ fn queue(bencher: Bencher<'_, '_>, waiting: u64) {
         tag += BATCH;
     });
     assert_eq!((queue.len() as u64, queue.ledger().acked), (waiting, tag));
+}
+
+/// Topics with so many subscribers to one, for each copy of a message; beside 10,000 subscriptions to others.
+#[divan::bench(args = [1, 16, 1_000])]
+fn topic(bencher: Bencher<'_, '_>, subscribers: u64) {
+    let payload = [7; PAYLOAD];
+    let mut store = Store::new();
+    let mut topics = Topics::new(TopicsConfig::default());
+    let mut subscribe = |filter: &str| {
+        let filter = TopicFilter::new(filter).expect("it is one");
+        let id = topics.subscribe(filter, &SubscribeOptions::default(), ()).expect("there is room");
+        topics.allow(id, u64::MAX);
+    };
+    (0..10_000).for_each(|number| subscribe(&format!("site/{number}/+/heat")));
+    (0..subscribers).for_each(|_| subscribe("house/+/heat"));
+    let topic = topics.open(TopicName::new("house/kitchen/heat").expect("it is one"));
+    bencher.counter(ItemsCount::new(BATCH * subscribers)).bench_local(|| {
+        let mut run = topics.run(&mut store, topic);
+        for _ in 0..BATCH {
+            let _ = run.publish(black_box(&payload));
+        }
+        drop(run);
+        topics.dispatch_turns(&mut store, usize::MAX, |turn| {
+            while let Some(TopicOffer::Message { payload, .. }) = turn.next() {
+                black_box(payload);
+            }
+            Ok(())
+        });
+    });
+    assert_eq!(topics.ledger().lost + topics.ledger().waiting, 0);
+}
+
+/// Requests, with a reply each.
+#[divan::bench]
+fn request(bencher: Bencher<'_, '_>) {
+    let payload = [7; PAYLOAD];
+    let (mut store, now) = (Store::new(), Instant::ZERO);
+    let mut service = Requests::new(RequestsConfig::default());
+    let (caller, responder) = (service.add_caller(()), service.add_responder(()));
+    service.allow(responder, u64::MAX);
+    let mut number = 0;
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            number += 1;
+            let _ = service.request(&mut store, now, caller, number, None, black_box(&payload));
+        }
+        service.dispatch(&mut store, now, usize::MAX, |offer| {
+            black_box(offer.payload);
+            Ok(())
+        });
+        for tag in number - BATCH + 1..=number {
+            let _ = service.reply(&mut store, responder, tag, black_box(&payload));
+        }
+        service.dispatch_outcomes(&mut store, usize::MAX, |offer| {
+            black_box(offer.outcome);
+            Ok(())
+        });
+    });
+    assert_eq!(service.ledger().told, number);
 }
 
 /// Sets a batch of timers at the end of each step, and cancels them or lets them fire.

@@ -66,6 +66,11 @@ enum Operation {
         retain: bool,
         by_name: bool,
     },
+    /// Several at once.
+    Run {
+        name: String,
+        sizes: Vec<usize>,
+    },
     Allow(prop::sample::Index, u64),
     /// So many are taken by each, then there is no room; and those that are gone are found gone.
     Dispatch {
@@ -93,6 +98,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => any::<prop::sample::Index>().prop_map(Operation::Unsubscribe),
         10 => (name(), prop_oneof![5 => 1..40_usize, 1 => Just(0), 1 => Just(2_000)], prop::bool::weighted(0.3), any::<bool>())
             .prop_map(|(name, size, retain, by_name)| Operation::Publish { name, size, retain, by_name }),
+        4 => (name(), vec(prop_oneof![9 => 0..40_usize, 1 => Just(2_000)], 0..8))
+            .prop_map(|(name, sizes)| Operation::Run { name, sizes }),
         4 => (any::<prop::sample::Index>(), 1..6_u64).prop_map(|(who, more)| Operation::Allow(who, more)),
         4 => (1..20_usize, prop_oneof![Just(usize::MAX), 0..4_usize], prop::bool::weighted(0.05))
             .prop_map(|(budget, room, gone)| Operation::Dispatch { budget, room, gone }),
@@ -158,6 +165,7 @@ impl World {
                 self.model.unsubscribe(number);
             }
             Operation::Publish { name, size, retain, by_name } => self.publish(name, *size, *retain, *by_name)?,
+            Operation::Run { name, sizes } => self.publish_run(name, sizes)?,
             Operation::Allow(who, more) if !self.subscribers.is_empty() => {
                 let (id, number) = self.subscribers[who.index(self.subscribers.len())];
                 let upto = self.model.allow(number, *more);
@@ -184,9 +192,25 @@ impl World {
         };
         let (expected, too_slow) = self.model.publish(name, &payload, retain, result.is_ok());
         prop_assert_eq!(result.ok(), expected);
+        self.forget_disconnected(&too_slow)
+    }
+
+    fn publish_run(&mut self, name: &str, sizes: &[usize]) -> Result<(), TestCaseError> {
+        let payloads: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| vec![at as u8; *size]).collect();
+        let id = self.topics.open(TopicName::new(name).unwrap());
+        let mut run = self.topics.run(&mut self.store, id);
+        let results: Vec<_> = payloads.iter().map(|payload| run.publish(payload).ok()).collect();
+        drop(run);
+        self.topics.close(id);
+        let (expected, too_slow) = self.model.publish_run(name, &payloads);
+        prop_assert_eq!(results, expected);
+        self.forget_disconnected(&too_slow)
+    }
+
+    fn forget_disconnected(&mut self, too_slow: &[usize]) -> Result<(), TestCaseError> {
         let mut disconnected = self.topics.take_disconnected();
         disconnected.sort_unstable();
-        prop_assert_eq!(&disconnected, &too_slow);
+        prop_assert_eq!(&disconnected, too_slow);
         self.subscribers.retain(|(_, number)| !disconnected.contains(number));
         Ok(())
     }

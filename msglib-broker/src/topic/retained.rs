@@ -1,12 +1,12 @@
 //! The last values of topics, and how far a subscription has come in them.
 
-use super::message::{MessageIndex, Messages};
 use super::name::{TopicFilter, TopicName};
+use super::runs::{RunIndex, Runs};
 use crate::queue::Store;
 use core::ops::Bound;
 use std::collections::BTreeMap;
 
-/// The last value of each topic that has one. Each holds its message.
+/// The last value of each topic that has one. Each holds its run.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     values: BTreeMap<Box<str>, Value>,
@@ -17,7 +17,8 @@ pub(super) struct Retained {
 
 #[derive(Debug)]
 struct Value {
-    message: MessageIndex,
+    /// A run of one.
+    run: RunIndex,
     /// When it was kept.
     sequence: u64,
 }
@@ -36,7 +37,7 @@ pub(super) struct Cursor {
 /// What a look at the next few values has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found {
-    Value(MessageIndex),
+    Value(RunIndex),
     /// None yet.
     NotYet,
     /// There is none left.
@@ -55,26 +56,26 @@ impl Retained {
         self.bytes
     }
 
-    pub(super) fn get(&self, name: TopicName<'_>) -> Option<MessageIndex> {
-        self.values.get(name.as_str()).map(|value| value.message)
+    pub(super) fn get(&self, name: TopicName<'_>) -> Option<RunIndex> {
+        self.values.get(name.as_str()).map(|value| value.run)
     }
 
-    /// Keeps a message, which is held for it, instead of the one before.
-    pub(super) fn set(&mut self, messages: &mut Messages, store: &mut Store, message: MessageIndex) {
-        messages.hold(message);
-        let new = messages.get(message);
-        self.bytes += new.size;
+    /// Keeps the message of a run of one, which is held for it, instead of the one before.
+    pub(super) fn set(&mut self, runs: &mut Runs, store: &mut Store, run: RunIndex) {
+        runs.hold(run);
+        let new = runs.get(run);
+        self.bytes += new.bytes;
         self.sequence += 1;
-        let name = messages.topics.name(new.topic).as_str();
-        let value = Value { message, sequence: self.sequence };
+        let name = runs.topics.name(new.topic).as_str();
+        let value = Value { run, sequence: self.sequence };
         if let Some(old) = self.values.insert(name.into(), value) {
-            self.let_go(messages, store, old);
+            self.let_go(runs, store, old);
         }
     }
 
-    pub(super) fn remove(&mut self, messages: &mut Messages, store: &mut Store, name: TopicName<'_>) {
+    pub(super) fn remove(&mut self, runs: &mut Runs, store: &mut Store, name: TopicName<'_>) {
         if let Some(old) = self.values.remove(name.as_str()) {
-            self.let_go(messages, store, old);
+            self.let_go(runs, store, old);
         }
     }
 
@@ -89,7 +90,7 @@ impl Retained {
         if let Some(name) = filter.as_name() {
             let value =
                 self.values.get(name.as_str()).filter(|value| cursor.includes && value.sequence <= cursor.until);
-            return value.map_or(Found::End, |value| Found::Value(value.message));
+            return value.map_or(Found::End, |value| Found::Value(value.run));
         }
         let start = if cursor.includes { Bound::Included(&*cursor.at) } else { Bound::Excluded(&*cursor.at) };
         for (examined, (name, value)) in self.values.range::<str, _>((start, Bound::Unbounded)).enumerate() {
@@ -99,7 +100,7 @@ impl Retained {
             let is_meant = value.sequence <= cursor.until && filter.matches(TopicName::trusted(name));
             if is_meant {
                 (cursor.at, cursor.includes) = (name.clone(), true);
-                return Found::Value(value.message);
+                return Found::Value(value.run);
             }
             if examined + 1 == LOOK {
                 (cursor.at, cursor.includes) = (name.clone(), false);
@@ -109,15 +110,15 @@ impl Retained {
         Found::End
     }
 
-    pub(super) fn clear(&mut self, messages: &mut Messages, store: &mut Store) {
+    pub(super) fn clear(&mut self, runs: &mut Runs, store: &mut Store) {
         for (_, old) in core::mem::take(&mut self.values) {
-            self.let_go(messages, store, old);
+            self.let_go(runs, store, old);
         }
     }
 
-    fn let_go(&mut self, messages: &mut Messages, store: &mut Store, old: Value) {
-        self.bytes -= messages.get(old.message).size;
-        messages.release(store, old.message);
+    fn let_go(&mut self, runs: &mut Runs, store: &mut Store, old: Value) {
+        self.bytes -= runs.get(old.run).bytes;
+        runs.release(store, old.run);
     }
 }
 

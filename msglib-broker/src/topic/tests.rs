@@ -69,7 +69,7 @@ fn each_subscription_gets_its_own_and_all_of_one_payload() {
     assert_eq!(told.len(), 2000);
     assert_eq!(told[..3], ["a1 news a", "a2 news/local b", "b1 news a"]);
     assert_eq!((topics.store.payloads(), topics.topics.bytes()), (0, 0));
-    assert!(topics.topics.messages.is_empty());
+    assert!(topics.topics.runs.is_empty());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! One subscriber's turn: what it is offered, one after the other.
 
-use super::message::{MessageIndex, Messages};
+use super::buffer::Waiting;
 use super::name::TopicName;
 use super::retained::{Found, LOOK, Retained};
+use super::runs::{RunIndex, Runs};
 use super::subscription::{Subscriber, Subscription};
 use super::{SubscriberId, Topics};
 use crate::queue::{Store, Undeliverable};
@@ -33,35 +34,52 @@ pub enum TopicOffer<'a> {
 
 /// One subscriber's turn in a dispatch; see [`Topics::dispatch_turns`](super::Topics::dispatch_turns).
 pub struct TopicTurn<'a, S> {
-    pub(super) store: &'a mut Store,
-    pub(super) messages: &'a mut Messages,
-    pub(super) retained: &'a Retained,
-    pub(super) subscription: &'a mut Subscription,
-    pub(super) subscriber: &'a mut Subscriber<S>,
-    pub(super) left: usize,
-    pub(super) offered: Offered,
-    pub(super) done: Done,
+    store: &'a mut Store,
+    runs: &'a mut Runs,
+    retained: &'a Retained,
+    subscription: &'a mut Subscription,
+    subscriber: &'a mut Subscriber<S>,
+    /// Messages that it may still have, those of the segment included.
+    left: usize,
+    segment: Segment,
+    offered: Offered,
+    done: Done,
 }
 
-/// What is on offer, and taken unless an error follows.
+/// Messages of the run in front, which are offered one after the other and taken together.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    run: RunIndex,
+    from: u16,
+    /// The next to be offered.
+    next: u16,
+    to: u16,
+}
+
+impl Segment {
+    const EMPTY: Segment = Segment { run: RunIndex::NONE, from: 0, next: 0, to: 0 };
+}
+
+/// What was offered last, and is taken unless an error follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Offered {
+enum Offered {
     Nothing,
     Gap,
-    Retained,
+    Retained(RunIndex),
+    /// The one before the segment's next.
     Waiting,
 }
 
 /// What came of a turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
-    pub(super) waiting: u64,
-    pub(super) retained: u64,
-    pub(super) announced: u64,
+    waiting: u64,
+    retained: u64,
+    announced: u64,
     /// Looked for last values, and has found none in so many.
-    pub(super) looked_at: usize,
+    looked_at: usize,
     /// There are no last values any more.
-    pub(super) has_seen_all: bool,
+    has_seen_all: bool,
 }
 
 impl Done {
@@ -69,7 +87,7 @@ impl Done {
         (self.waiting + self.retained) as usize
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    fn is_nothing(&self) -> bool {
         self.taken() == 0 && self.announced == 0 && self.looked_at == 0 && !self.has_seen_all
     }
 
@@ -90,36 +108,56 @@ impl<S> TopicTurn<'_, S> {
     #[allow(clippy::should_implement_trait)]
     #[inline]
     pub fn next(&mut self) -> Option<TopicOffer<'_>> {
+        if self.segment.next < self.segment.to {
+            return Some(self.offer_next());
+        }
         self.take_offered();
-        if self.done.taken() == self.left {
+        self.offered = self.look_on()?;
+        Some(match self.offered {
+            Offered::Nothing => return None,
+            Offered::Gap => TopicOffer::Gap { lost: self.subscription.buffer.gap() },
+            Offered::Retained(run) => self.offer(run, 0, 1),
+            Offered::Waiting => self.offer_next(),
+        })
+    }
+
+    #[inline]
+    fn offer_next(&mut self) -> TopicOffer<'_> {
+        let Segment { run, from, next, .. } = self.segment;
+        self.segment.next = next + 1;
+        self.offer(run, next, u64::from(next + 1 - from))
+    }
+
+    /// A message, with the tag that is so many above what was delivered.
+    #[inline]
+    fn offer(&self, run: RunIndex, at: u16, above: u64) -> TopicOffer<'_> {
+        let run = self.runs.get(run);
+        TopicOffer::Message {
+            tag: self.subscriber.delivered + above,
+            topic: self.runs.topics.name(run.topic),
+            payload: self.store.get(&run.messages[usize::from(at)]),
+            is_retained: self.offered != Offered::Waiting,
+        }
+    }
+
+    /// What is to be offered when the segment is done with.
+    fn look_on(&mut self) -> Option<Offered> {
+        if self.left == 0 {
             return None;
         }
         if self.subscription.cursor.is_some()
             && let Some(found) = self.next_retained()
         {
-            let Found::Value(message) = found else { return None };
-            self.offered = Offered::Retained;
-            return Some(self.offer(message, true));
+            let Found::Value(run) = found else { return None };
+            return Some(Offered::Retained(run));
         }
-        let lost = self.subscription.buffer.gap();
-        if lost > 0 {
-            self.offered = Offered::Gap;
-            return Some(TopicOffer::Gap { lost });
+        if self.subscription.buffer.gap() > 0 {
+            return Some(Offered::Gap);
         }
-        let waiting = self.subscription.buffer.front()?;
-        self.offered = Offered::Waiting;
-        Some(self.offer(waiting.message, false))
-    }
-
-    #[inline]
-    fn offer(&self, message: MessageIndex, is_retained: bool) -> TopicOffer<'_> {
-        let message = self.messages.get(message);
-        TopicOffer::Message {
-            tag: self.subscriber.delivered + 1,
-            topic: self.messages.topics.name(message.topic),
-            payload: self.store.get(&message.payload),
-            is_retained,
-        }
+        let Waiting { run, from, to, .. } = self.subscription.buffer.front()?;
+        let most = u16::try_from(self.left).unwrap_or(u16::MAX);
+        self.segment = Segment { run, from, next: from, to: to.min(from.saturating_add(most)) };
+        Some(Offered::Waiting)
     }
 
     /// `None` when the last values are all delivered.
@@ -139,26 +177,42 @@ impl<S> TopicTurn<'_, S> {
         Some(found)
     }
 
-    #[inline]
-    pub(super) fn take_offered(&mut self) {
+    /// All that was offered is taken.
+    fn take_offered(&mut self) {
         match core::mem::replace(&mut self.offered, Offered::Nothing) {
             Offered::Nothing => {}
             Offered::Gap => {
                 self.done.announced += self.subscription.buffer.gap();
                 self.subscription.buffer.close_gap();
             }
-            Offered::Retained => {
+            Offered::Retained(_) => {
                 if let Some(cursor) = &mut self.subscription.cursor {
                     cursor.step();
                 }
+                self.left -= 1;
                 self.subscriber.delivered += 1;
                 self.done.retained += 1;
             }
             Offered::Waiting => {
-                self.subscription.buffer.pop(self.messages, self.store);
-                self.subscriber.delivered += 1;
-                self.done.waiting += 1;
+                let count = self.segment.next - self.segment.from;
+                self.segment.to = 0;
+                self.segment.next = 0;
+                if count > 0 {
+                    self.subscription.buffer.pop(self.runs, self.store, count);
+                }
+                self.left -= usize::from(count);
+                self.subscriber.delivered += u64::from(count);
+                self.done.waiting += u64::from(count);
             }
+        }
+    }
+
+    /// The last offer is not taken.
+    fn fail(&mut self) {
+        match self.offered {
+            // Those before it are.
+            Offered::Waiting => self.segment.next -= 1,
+            _ => self.offered = Offered::Nothing,
         }
     }
 }
@@ -180,14 +234,16 @@ impl<S> Topics<S> {
         };
         subscriber.is_listed = false;
         let left = subscriber.room().min(share as u64) as usize;
-        let (messages, retained) = (&mut self.messages, &self.retained);
-        let (offered, done) = (Offered::Nothing, Done::default());
-        let mut turn = TopicTurn { store, messages, retained, subscription, subscriber, left, offered, done };
+        let (runs, retained) = (&mut self.runs, &self.retained);
+        let (segment, offered, done) = (Segment::EMPTY, Offered::Nothing, Done::default());
+        let mut turn = TopicTurn { store, runs, retained, subscription, subscriber, left, segment, offered, done };
         let failed = deliver(&mut turn).err();
-        if failed.is_none() {
-            turn.take_offered();
+        if failed.is_some() {
+            turn.fail();
         }
+        turn.take_offered();
         let done = turn.done;
+        subscription.buffer.relax();
         subscriber.is_blocked = failed.is_some() || done.is_nothing();
         subscription.delivered += done.waiting + done.retained;
         self.ledger.waiting -= done.waiting;
@@ -207,7 +263,7 @@ impl<S: fmt::Debug> fmt::Debug for TopicTurn<'_, S> {
         f.debug_struct("TopicTurn")
             .field("subscriber", &self.subscriber.key)
             .field("taken", &self.done.taken())
-            .field("left", &(self.left - self.done.taken()))
+            .field("left", &self.left)
             .finish_non_exhaustive()
     }
 }

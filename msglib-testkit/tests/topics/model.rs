@@ -1,7 +1,7 @@
 //! What topics promise, done in the simplest way: every subscription has its own list of all that is to come.
 
 use msglib_broker::{SubscribeOptions, TopicOverflow, TopicsConfig};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// What a subscriber is told.
@@ -15,6 +15,7 @@ pub enum Item {
 struct Message {
     topic: String,
     payload: Vec<u8>,
+    run: usize,
 }
 
 pub struct Model {
@@ -24,6 +25,8 @@ pub struct Model {
     subscriptions: Vec<Subscription>,
     retained: BTreeMap<String, (Rc<Message>, u64)>,
     sequence: u64,
+    /// What was published together; it goes together.
+    runs: Vec<Vec<Rc<Message>>>,
     pub lost: u64,
     pub announced: u64,
 }
@@ -85,7 +88,8 @@ impl Subscription {
 impl Model {
     pub fn new(config: TopicsConfig, overhead: usize, means: fn(&str, &str) -> bool) -> Model {
         let (subscriptions, retained) = (Vec::new(), BTreeMap::new());
-        Model { config, overhead, means, subscriptions, retained, sequence: 0, lost: 0, announced: 0 }
+        let (sequence, runs) = (0, Vec::new());
+        Model { config, overhead, means, subscriptions, retained, sequence, runs, lost: 0, announced: 0 }
     }
 
     fn size(&self, message: &Message) -> usize {
@@ -122,7 +126,7 @@ impl Model {
 
     /// How many it is for, and who was too slow. Whether there was room is up to what is modelled, within its limits.
     pub fn publish(&mut self, name: &str, payload: &[u8], retain: bool, taken: bool) -> (Option<usize>, Vec<usize>) {
-        let message = Rc::new(Message { topic: name.to_owned(), payload: payload.to_vec() });
+        let message = self.message(name, payload, self.runs.len());
         let size = self.size(&message);
         let keep = retain && !payload.is_empty();
         let has_room = self.bytes() + size <= self.config.max_bytes && (!keep || self.has_room_to_keep(name, size));
@@ -130,6 +134,7 @@ impl Model {
             return (None, Vec::new());
         }
         assert!(taken, "there is room");
+        self.runs.push(vec![message.clone()]);
         if keep {
             self.sequence += 1;
             self.retained.insert(name.to_owned(), (message.clone(), self.sequence));
@@ -149,6 +154,50 @@ impl Model {
         too_slow.sort_unstable();
         too_slow.iter().for_each(|number| self.unsubscribe(*number));
         (Some(copies), too_slow)
+    }
+
+    /// A run of messages, each of which was taken or not; returns how many each was for.
+    pub fn publish_run(&mut self, name: &str, payloads: &[Vec<u8>]) -> (Vec<Option<usize>>, Vec<usize>) {
+        let meant: Vec<usize> =
+            (0..self.subscriptions.len()).filter(|at| (self.means)(&self.subscriptions[*at].filter, name)).collect();
+        let mut copies = Vec::new();
+        let mut run: Vec<Rc<Message>> = Vec::new();
+        let before = self.bytes();
+        for payload in payloads {
+            let message = self.message(name, payload, self.runs.len());
+            let waits: usize = run.iter().map(|other| self.size(other)).sum();
+            let has_room = before + waits + self.size(&message) <= self.config.max_bytes;
+            copies.push(has_room.then_some(meant.len()));
+            run.extend((has_room && !meant.is_empty()).then_some(message));
+        }
+        self.runs.push(run.clone());
+        let mut too_slow = Vec::new();
+        for at in meant {
+            // Of one topic only the last can stay.
+            let latest = self.subscriptions[at].overflow == TopicOverflow::KeepLatest;
+            let skipped = if latest { run.len().saturating_sub(1) } else { 0 };
+            self.lost += skipped as u64;
+            if skipped > 0 {
+                let subscription = &mut self.subscriptions[at];
+                let same = |entry: &Entry| entry.message.as_ref().is_some_and(|other| other.topic == name);
+                let place = subscription.waiting.iter().position(same).unwrap_or(subscription.waiting.len());
+                subscription.lose_at(place, skipped as u64);
+            }
+            for (number, message) in run.iter().enumerate().skip(skipped) {
+                if !self.give(at, message) {
+                    self.lost += (run.len() - number - 1) as u64;
+                    too_slow.extend(self.subscriptions[at].members.iter().map(|member| member.number));
+                    break;
+                }
+            }
+        }
+        too_slow.sort_unstable();
+        too_slow.iter().for_each(|number| self.unsubscribe(*number));
+        (copies, too_slow)
+    }
+
+    fn message(&self, name: &str, payload: &[u8], run: usize) -> Rc<Message> {
+        Rc::new(Message { topic: name.to_owned(), payload: payload.to_vec(), run })
     }
 
     fn has_room_to_keep(&self, name: &str, size: usize) -> bool {
@@ -252,19 +301,20 @@ impl Model {
         self.subscriptions.iter().map(|subscription| subscription.messages().count() as u64).sum()
     }
 
-    /// Each message once.
-    fn all(&self) -> BTreeMap<*const Message, &Message> {
+    /// Each message once, with those that were published together.
+    fn all(&self) -> impl Iterator<Item = &Message> {
         let waiting = self.subscriptions.iter().flat_map(Subscription::messages);
         let kept = self.retained.values().map(|(message, _)| message);
-        waiting.chain(kept).map(|message| (Rc::as_ptr(message), &**message)).collect()
+        let runs: BTreeSet<usize> = waiting.chain(kept).map(|message| message.run).collect();
+        runs.into_iter().flat_map(|run| &self.runs[run]).map(|message| &**message)
     }
 
     pub fn bytes(&self) -> usize {
-        self.all().values().map(|message| self.size(message)).sum()
+        self.all().map(|message| self.size(message)).sum()
     }
 
     pub fn payloads(&self) -> usize {
-        self.all().len()
+        self.all().count()
     }
 
     pub fn retained_size(&self) -> (usize, usize) {
@@ -280,6 +330,6 @@ impl Model {
 fn message(subscription: &mut Subscription, number: usize, value: Rc<Message>, is_retained: bool) -> Item {
     let member = subscription.members.iter_mut().find(|member| member.number == number).unwrap();
     member.tag += 1;
-    let Message { topic, payload } = &*value;
+    let Message { topic, payload, .. } = &*value;
     Item::Message { tag: member.tag, topic: topic.clone(), payload: payload.clone(), is_retained }
 }
