@@ -172,7 +172,7 @@ impl ConnectionHandler {
                 let called = channels.call(cx, key, |channel, cx| channel.frame(cx, link, kind, flags, body));
                 result = called.unwrap_or(Ok(()));
             }
-            Frame::Close { .. } => self.leave_channel(cx, link, None),
+            Frame::Close { .. } => self.close_channel(cx, link, None),
             // The rest has no link to a channel.
             _ => {}
         }
@@ -180,14 +180,11 @@ impl ConnectionHandler {
         result
     }
 
-    /// There is room again on a connection: channels that were refused it are told.
-    pub(super) fn channels_drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        let Some(client) = Client::find(&mut self.clients, id) else { return };
-        for number in core::mem::take(&mut client.blocked_channels) {
-            let link = ChannelLink { connection: id, number };
-            if let Some(key) = self.channel_end(link).map(|end| end.channel) {
-                self.channels.call(cx, key, |channel, cx| channel.ready(cx, link));
-            }
+    /// There is room again on a connection whose channel was refused it.
+    pub(super) fn channel_drained(&mut self, cx: &mut Context<'_>, id: ConnectionId, number: LinkNumber) {
+        let link = ChannelLink { connection: id, number };
+        if let Some(key) = self.channel_end(link).map(|end| end.channel) {
+            self.channels.call(cx, key, |channel, cx| channel.ready(cx, link));
         }
         self.carry_out(cx);
     }
@@ -200,16 +197,15 @@ impl ConnectionHandler {
         self.channels.drop_if_unneeded(key);
     }
 
-    /// A client is gone, with all its links to channels.
-    pub(super) fn leave_channels(
+    /// A client is gone, with its link to a channel.
+    pub(super) fn leave_channel(
         &mut self,
         cx: &mut Context<'_>,
         id: ConnectionId,
-        ends: Vec<(LinkNumber, ChannelEnd)>,
+        number: LinkNumber,
+        end: &ChannelEnd,
     ) {
-        for (number, end) in ends {
-            self.tell_closed(cx, ChannelLink { connection: id, number }, end.channel);
-        }
+        self.tell_closed(cx, ChannelLink { connection: id, number }, end.channel);
         self.carry_out(cx);
     }
 
@@ -221,14 +217,14 @@ impl ConnectionHandler {
     fn channel_end(&mut self, link: ChannelLink) -> Option<&mut ChannelEnd> {
         match Client::find(&mut self.clients, link.connection)?.others.get_mut(&link.number)? {
             Other::Channel(end) => Some(end),
+            _ => None,
         }
     }
 
     /// What is due goes out before CLOSED does (PROTOCOL §5.4).
-    fn leave_channel(&mut self, cx: &mut Context<'_>, link: ChannelLink, reason: Option<&Reject>) {
+    fn close_channel(&mut self, cx: &mut Context<'_>, link: ChannelLink, reason: Option<&Reject>) {
         let Some(client) = Client::find(&mut self.clients, link.connection) else { return };
-        let Some(Other::Channel(mut end)) = client.others.remove(&link.number) else { return };
-        client.blocked_channels.retain(|blocked| *blocked != link.number);
+        let Some(Other::Channel(mut end)) = client.take_other(link.number) else { return };
         if let Some(publisher) = &mut end.publisher {
             publisher.send_last_outcomes(cx, link.connection, link.number);
         }
@@ -252,13 +248,13 @@ impl ConnectionHandler {
         loop {
             for link in self.channels.effects.blocked.drain(..) {
                 if let Some(client) = Client::find(&mut self.clients, link.connection)
-                    && !client.blocked_channels.contains(&link.number)
+                    && !client.blocked_others.contains(&link.number)
                 {
-                    client.blocked_channels.push(link.number);
+                    client.blocked_others.push(link.number);
                 }
             }
             let Some((link, reason)) = self.channels.effects.closing.pop() else { return };
-            self.leave_channel(cx, link, Some(&reason));
+            self.close_channel(cx, link, Some(&reason));
         }
     }
 }

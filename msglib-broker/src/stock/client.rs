@@ -1,7 +1,7 @@
 //! What the stock handler knows of one client: its links, and what its publishers are owed.
 
 use super::admission::OwnedOpen;
-use super::channels::ChannelEnd;
+pub(super) use super::others::Other;
 use super::queues::QueueIndex;
 use crate::core::Context;
 use crate::queue::{ConsumerId, QueueFull};
@@ -19,16 +19,10 @@ pub(super) struct Client {
     pub(super) others: BTreeMap<LinkNumber, Other>,
     /// An `OPEN` whose answer is put off.
     pub(super) asked: Option<Box<OwnedOpen>>,
-    /// Links to channels that were found full.
-    pub(super) blocked_channels: Vec<LinkNumber>,
+    /// Of those, the ones that were found full.
+    pub(super) blocked_others: Vec<LinkNumber>,
     /// Links whose consumer waits for room on the connection.
     pub(super) blocked: Vec<LinkNumber>,
-}
-
-/// A link that does not lead to a queue.
-#[derive(Debug)]
-pub(super) enum Other {
-    Channel(ChannelEnd),
 }
 
 /// One link to one queue.
@@ -42,7 +36,7 @@ pub(super) struct Link {
 impl Client {
     pub(super) fn new(id: ConnectionId) -> Client {
         let (links, others, asked) = (Vec::new(), BTreeMap::new(), None);
-        Client { id, links, others, asked, blocked_channels: Vec::new(), blocked: Vec::new() }
+        Client { id, links, others, asked, blocked_others: Vec::new(), blocked: Vec::new() }
     }
 
     pub(super) fn find(clients: &mut [Option<Client>], id: ConnectionId) -> Option<&mut Client> {
@@ -64,8 +58,7 @@ impl Client {
 
     pub(super) fn publisher(&mut self, number: LinkNumber) -> Option<&mut Publisher> {
         if self.others.contains_key(&number) {
-            let Other::Channel(end) = self.others.get_mut(&number)?;
-            return end.publisher.as_mut();
+            return self.others.get_mut(&number)?.publisher();
         }
         self.get_mut(number)?.publisher.as_mut()
     }
@@ -73,6 +66,11 @@ impl Client {
     pub(super) fn remove(&mut self, number: LinkNumber) -> Option<Link> {
         self.blocked.retain(|blocked| *blocked != number);
         self.links.get_mut((number as usize).checked_sub(1)?)?.take()
+    }
+
+    pub(super) fn take_other(&mut self, number: LinkNumber) -> Option<Other> {
+        self.blocked_others.retain(|blocked| *blocked != number);
+        self.others.remove(&number)
     }
 
     pub(super) fn take_blocked(&mut self) -> Vec<LinkNumber> {

@@ -1,6 +1,7 @@
 //! What can be set on the stock handler.
 
 use crate::queue::QueueConfig;
+use crate::topic::TopicsConfig;
 
 /// The configuration of a [`ConnectionHandler`](crate::ConnectionHandler).
 #[derive(Clone, Debug)]
@@ -8,6 +9,8 @@ use crate::queue::QueueConfig;
 pub struct StockConfig {
     /// The limits of each queue.
     pub queue: QueueConfig,
+    /// The limits of topics.
+    pub topics: TopicsConfig,
     /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
     /// 1 million.
     pub max_queues: usize,
@@ -16,7 +19,7 @@ pub struct StockConfig {
     /// How many messages a publisher may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
     /// of a millisecond busy at a million messages a second.
     pub publish_window: u64,
-    /// Deliveries in one step, of all queues together. Default 16,384.
+    /// Deliveries in one step, of all queues together, and of all topics. Default 16,384.
     pub deliveries_per_step: usize,
     /// Deliveries of one queue before the others have their turn. Default 4,096.
     pub deliveries_per_turn: usize,
@@ -26,6 +29,7 @@ impl Default for StockConfig {
     fn default() -> StockConfig {
         StockConfig {
             queue: QueueConfig::default(),
+            topics: TopicsConfig::default(),
             max_queues: 1_000_000,
             max_channels: 1_000_000,
             publish_window: 1_024,
@@ -39,6 +43,12 @@ impl StockConfig {
     /// With other limits for each queue.
     pub fn with_queue(mut self, queue: QueueConfig) -> StockConfig {
         self.queue = queue;
+        self
+    }
+
+    /// With other limits for topics.
+    pub fn with_topics(mut self, topics: TopicsConfig) -> StockConfig {
+        self.topics = topics;
         self
     }
 

@@ -4,7 +4,10 @@ mod admission;
 mod channels;
 mod client;
 mod config;
+mod others;
 mod queues;
+mod settings;
+mod topics;
 
 pub use admission::Admission;
 pub use config::StockConfig;
@@ -18,15 +21,17 @@ use crate::handler::Handler;
 use crate::native::Native;
 use crate::queue::{ConsumerId, Offer, Queue, Store, Turn, Undeliverable};
 use crate::reason::Reject;
+use crate::topic::Topics;
 use admission::{OpenDoor, OwnedOpen};
 use channels::Channels;
-use client::{Client, Link, Other, Publisher};
+use client::{Client, Link, Publisher};
 use core::fmt;
 use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
 use queues::{ConsumerKey, QueueIndex, Queues};
 use std::collections::VecDeque;
+use topics::SubscriberKey;
 
 /// A broker of work queues: first-in-first-out, at least once, credit, acks, refusals, redelivery.
 ///
@@ -44,6 +49,7 @@ use std::collections::VecDeque;
 pub struct ConnectionHandler {
     config: StockConfig,
     queues: Queues,
+    topics: Topics<SubscriberKey>,
     channels: Channels,
     admission: Box<dyn Admission>,
     /// By the index of the connection.
@@ -63,6 +69,7 @@ impl ConnectionHandler {
     /// The stock handler with another configuration.
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
         ConnectionHandler {
+            topics: Topics::new(config.topics.clone()),
             config,
             queues: Queues::default(),
             channels: Channels::default(),
@@ -117,8 +124,8 @@ impl ConnectionHandler {
     }
 
     fn frame(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: &Frame<'_>) -> Result<(), Reject> {
-        if self.is_other(from, frame.link()) {
-            return self.channel_frame(cx, from, frame);
+        if let Some(result) = self.other_frame(cx, from, frame) {
+            return result;
         }
         match *frame {
             Frame::Publish { link, number, confirm, payload } => self.publish(from, link, number, confirm, payload),
@@ -142,11 +149,6 @@ impl ConnectionHandler {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Whether the link leads to something else than a queue.
-    fn is_other(&mut self, from: ConnectionId, link: LinkNumber) -> bool {
-        Client::find(&mut self.clients, from).is_some_and(|client| client.others.contains_key(&link))
     }
 
     fn ask_to_open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
@@ -173,8 +175,10 @@ impl ConnectionHandler {
         if self.channels.knows(open.kind) {
             return self.open_channel(cx, from, open);
         }
-        if open.kind != ChannelKind::QUEUE {
-            return Err(unknown_kind(open.kind));
+        match open.kind {
+            ChannelKind::QUEUE => {}
+            ChannelKind(2) => return self.open_topic(from, open),
+            kind => return Err(unknown_kind(kind)),
         }
         if !open.arguments.is_empty() {
             return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
@@ -273,8 +277,8 @@ impl ConnectionHandler {
 
     /// A client is gone, and leaves all that it had a link to.
     fn forget(&mut self, cx: &mut Context<'_>, mut client: Client) {
-        let ends = core::mem::take(&mut client.others).into_iter().map(|(number, Other::Channel(end))| (number, end));
-        self.leave_channels(cx, client.id, ends.collect());
+        let others = core::mem::take(&mut client.others).into_iter().collect();
+        self.leave_others(cx, client.id, others);
         for link in client.into_links() {
             self.leave(&link);
         }
@@ -378,14 +382,8 @@ impl ConnectionHandler {
         if let Some(publisher) = &mut link.publisher {
             publisher.send_last_outcomes(cx, id, number);
         }
-        let code = match error {
-            SendError::TooLarge { .. } => Some(ErrorCode::CONSUMER_TOO_SMALL),
-            // It is leaving, and its goodbye is on the way.
-            SendError::Gone => None,
-            _ => Some(ErrorCode::INTERNAL),
-        };
-        if let Some(code) = code {
-            let _ = cx.send(id, Frame::Closed { link: number, code, text: &error.to_string() });
+        if let Some(reject) = sorry(error) {
+            let _ = cx.send(id, Frame::Closed { link: number, code: reject.code(), text: reject.text() });
         }
         self.leave(&link);
     }
@@ -417,6 +415,17 @@ fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(),
     Ok(())
 }
 
+/// What a consumer is told that could not be delivered to.
+fn sorry(error: &SendError) -> Option<Reject> {
+    let code = match error {
+        SendError::TooLarge { .. } => ErrorCode::CONSUMER_TOO_SMALL,
+        // It is leaving, and its goodbye is on the way.
+        SendError::Gone => return None,
+        _ => ErrorCode::INTERNAL,
+    };
+    Some(Reject::new(code, error.to_string()))
+}
+
 fn unknown_kind(kind: ChannelKind) -> Reject {
     Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
 }
@@ -445,7 +454,7 @@ impl Handler for ConnectionHandler {
             Event::Disconnected { id, .. } => self.disconnected(cx, id),
             Event::Drained { id } => {
                 self.drained(id);
-                self.channels_drained(cx, id);
+                self.others_drained(cx, id);
             }
             Event::Answered { from, refusal, .. } => return self.answered(cx, from, refusal),
             Event::Timer { timer, .. } => self.channel_timer(cx, timer),
@@ -471,7 +480,10 @@ impl Handler for ConnectionHandler {
             self.frame(cx, from, &frame)
         }) {
             match run.take() {
-                Some(Run::Publishes(link)) => self.publishes(cx, &mut frames, link),
+                Some(Run::Publishes(link)) => {
+                    self.publishes(cx, &mut frames, link);
+                    self.topic_publishes(cx, &mut frames, link);
+                }
                 Some(Run::Acks(link)) => self.acks(cx, &mut frames, link),
                 None => {}
             }
@@ -482,6 +494,7 @@ impl Handler for ConnectionHandler {
         // Deliveries first: what is queued first is written first, and a consumer waits for its message more than a publisher for
         // its confirm.
         self.dispatch(cx);
+        self.dispatch_topics(cx);
         self.send_outcomes(cx);
     }
 }

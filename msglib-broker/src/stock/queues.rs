@@ -86,6 +86,11 @@ impl Queues {
         (&mut self.slots[index.0].queue, &mut self.store)
     }
 
+    /// Where the payloads of all channels lie.
+    pub(super) fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     pub(super) fn find(&self, name: ChannelName<'_>) -> Option<QueueIndex> {
         self.names.as_ref()?.get(&name.to_owned()).copied()
     }

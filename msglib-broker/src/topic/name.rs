@@ -149,7 +149,7 @@ impl<'a> TopicFilter<'a> {
     }
 
     /// What was a filter before.
-    pub(super) const fn trusted(filter: &'a str) -> TopicFilter<'a> {
+    pub(crate) const fn trusted(filter: &'a str) -> TopicFilter<'a> {
         TopicFilter(filter)
     }
 }

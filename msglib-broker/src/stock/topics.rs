@@ -1,0 +1,327 @@
+//! Topics in the stock handler: links that publish on one or on many, subscriptions, and the way of a message to all of them.
+
+use super::client::{Client, Other, Publisher};
+use super::settings::{Settings, bad, byte, number};
+use super::{ConnectionHandler, sorry};
+use crate::core::{Context, Frames, Publish};
+use crate::dialect::SendError;
+use crate::native::Native;
+use crate::queue::Undeliverable;
+use crate::reason::Reject;
+use crate::topic::{
+    BadTopic, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId, TopicLedger,
+    TopicName, TopicOffer, TopicOverflow, TopicTurn, TopicsFull,
+};
+use msglib_proto::transport::ConnectionId;
+use msglib_proto::{ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
+
+/// Whom a delivery is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubscriberKey {
+    connection: ConnectionId,
+    link: LinkNumber,
+    /// Its filter means more than one topic, so it has to be told which.
+    wants_names: bool,
+}
+
+/// A link to topics.
+#[derive(Debug)]
+pub(super) struct TopicEnd {
+    subscriber: Option<SubscriberId>,
+    to: To,
+    pub(super) publisher: Option<Publisher>,
+}
+
+/// Where a link's publishes go.
+#[derive(Debug)]
+enum To {
+    Nowhere,
+    One(TopicId),
+    /// To those that this filter means; each publish says to which.
+    Many(Box<str>),
+}
+
+impl ConnectionHandler {
+    /// What became of every message on the topics so far.
+    pub fn topic_ledger(&self) -> TopicLedger {
+        self.topics.ledger()
+    }
+
+    /// Every subscription to topics.
+    pub fn subscriptions(&self) -> impl Iterator<Item = SubscriptionInfo<'_>> {
+        self.topics.subscriptions()
+    }
+
+    /// A topic is opened by the filter that is its link's name (PROTOCOL §16.2).
+    pub(super) fn open_topic(&mut self, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
+        let filter = filter_of(open.name)?;
+        let options = options_of(open)?;
+        let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
+        let wants_names = filter.as_name().is_none();
+        let key = SubscriberKey { connection: from, link: open.link, wants_names };
+        let subscriber = match open.consumes {
+            true => Some(self.topics.subscribe(filter, &options, key).map_err(cannot_subscribe)?),
+            false => None,
+        };
+        let to = match filter.as_name() {
+            _ if !open.publishes => To::Nowhere,
+            Some(name) => To::One(self.topics.open(name)),
+            None => To::Many(filter.as_str().into()),
+        };
+        let publisher = open.publishes.then(Publisher::default);
+        client.others.insert(open.link, Other::Topic(TopicEnd { subscriber, to, publisher }));
+        if open.publishes {
+            self.mark_due(from, open.link);
+        }
+        Ok(())
+    }
+
+    /// A frame on a link to topics. An ACK changes nothing, for nothing is in flight (PROTOCOL §16.4).
+    pub(super) fn topic_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: ConnectionId,
+        frame: &Frame<'_>,
+    ) -> Result<(), Reject> {
+        match *frame {
+            Frame::Publish { link, number, confirm, payload } => {
+                self.topic_publish(cx, from, link, Said { number, confirm, retain: false, topic: None }, payload)
+            }
+            Frame::Credit { link, upto } => {
+                if let Some(subscriber) = self.topic_end(from, link).and_then(|end| end.subscriber) {
+                    self.topics.allow(subscriber, upto);
+                }
+                Ok(())
+            }
+            Frame::Close { link } => {
+                self.close_topic(cx, from, link, None);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The publishes that follow one on the same link.
+    pub(super) fn topic_publishes(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
+        let from = frames.from();
+        let Some(client) = Client::find(&mut self.clients, from) else { return };
+        let Some(Other::Topic(TopicEnd { to: To::One(topic), publisher: Some(publisher), .. })) =
+            client.others.get_mut(&link)
+        else {
+            return;
+        };
+        let mut run = self.topics.run(self.queues.store(), *topic);
+        while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
+            match run.publish(payload) {
+                Ok(_) => publisher.accepted(number, confirm),
+                Err(full) => {
+                    publisher.answered(number);
+                    let (code, text) = (code_of(full), full.to_string());
+                    let _ = cx.send(from, Frame::Refused { link, first: number, last: number, code, text: &text });
+                }
+            }
+        }
+        drop(run);
+        self.after_publishing(cx);
+    }
+
+    /// What has arrived is offered to those whom it is for.
+    pub(super) fn dispatch_topics(&mut self, cx: &mut Context<'_>) {
+        let clients = &mut self.clients;
+        let mut refused = Vec::new();
+        let budget = self.config.deliveries_per_step.max(1);
+        self.topics.dispatch_turns(self.queues.store(), budget, |turn| {
+            let SubscriberKey { connection, link, .. } = *turn.subscriber();
+            deliver(cx, turn).map_err(|error| match error {
+                SendError::Full => {
+                    if let Some(client) = Client::find(clients, connection) {
+                        client.blocked_others.push(link);
+                    }
+                    Undeliverable::Full
+                }
+                _ => {
+                    refused.push((connection, link, error));
+                    Undeliverable::Gone
+                }
+            })
+        });
+        for (id, number, error) in refused {
+            self.close_topic(cx, id, number, sorry(&error).as_ref());
+        }
+        if self.topics.can_dispatch() {
+            cx.continue_soon();
+        }
+    }
+
+    /// There is room again on the way to a subscriber.
+    pub(super) fn unblock_subscriber(&mut self, from: ConnectionId, link: LinkNumber) {
+        if let Some(subscriber) = self.topic_end(from, link).and_then(|end| end.subscriber) {
+            self.topics.unblock(subscriber);
+        }
+    }
+
+    /// A link to topics is over.
+    pub(super) fn leave_topic(&mut self, end: &TopicEnd) {
+        if let Some(subscriber) = end.subscriber {
+            self.topics.unsubscribe(self.queues.store(), subscriber);
+        }
+        if let To::One(topic) = end.to {
+            self.topics.close(topic);
+        }
+    }
+
+    fn topic_end(&mut self, from: ConnectionId, link: LinkNumber) -> Option<&mut TopicEnd> {
+        match Client::find(&mut self.clients, from)?.others.get_mut(&link)? {
+            Other::Topic(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    fn topic_publish(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: ConnectionId,
+        link: LinkNumber,
+        said: Said<'_>,
+        payload: Payload<'_>,
+    ) -> Result<(), Reject> {
+        let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
+        let Some(Other::Topic(TopicEnd { to, publisher: Some(publisher), .. })) = client.others.get_mut(&link) else {
+            return Ok(());
+        };
+        let store = self.queues.store();
+        let published = match (&*to, said.topic) {
+            (To::One(topic), None) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
+            (To::Many(filter), Some(topic)) => match TopicName::new(topic) {
+                Ok(name) if TopicFilter::trusted(filter).matches(name) => {
+                    self.topics.publish_to(store, name, payload, said.retain).map_err(full)
+                }
+                Ok(_) => Err(Reject::new(ErrorCode::NOT_ALLOWED, "the link's filter does not mean this topic")),
+                Err(error) => Err(bad_name(error)),
+            },
+            (To::One(_), Some(_)) => Err(bad_topic("the link's own name is the topic")),
+            (_, None) => Err(bad_topic("the link is for many topics, so each publish says to which")),
+            (To::Nowhere, _) => Ok(0),
+        };
+        match published {
+            Ok(_) => publisher.accepted(said.number, said.confirm),
+            Err(_) => publisher.answered(said.number),
+        }
+        self.mark_due(from, link);
+        self.after_publishing(cx);
+        published.map(|_| ())
+    }
+
+    /// A full buffer is no reason to lose something while its subscriber could take it; and who is too slow for a subscription that must
+    /// not lose anything is told.
+    fn after_publishing(&mut self, cx: &mut Context<'_>) {
+        if self.topics.is_pressed() {
+            self.dispatch_topics(cx);
+        }
+        if self.topics.has_disconnected() {
+            let reject = Reject::new(ErrorCode::TOO_SLOW, "more waits for this subscription than may");
+            for SubscriberKey { connection, link, .. } in self.topics.take_disconnected() {
+                self.close_topic(cx, connection, link, Some(&reject));
+            }
+        }
+    }
+
+    /// What is due goes out before CLOSED does (PROTOCOL §5.4).
+    fn close_topic(&mut self, cx: &mut Context<'_>, from: ConnectionId, link: LinkNumber, reason: Option<&Reject>) {
+        let Some(client) = Client::find(&mut self.clients, from) else { return };
+        let Some(Other::Topic(mut end)) = client.take_other(link) else { return };
+        if let Some(publisher) = &mut end.publisher {
+            publisher.send_last_outcomes(cx, from, link);
+        }
+        if let Some(reject) = reason {
+            let _ = cx.send(from, Frame::Closed { link, code: reject.code(), text: reject.text() });
+        }
+        self.leave_topic(&end);
+    }
+}
+
+/// What a publisher says of a message.
+struct Said<'a> {
+    number: u64,
+    confirm: bool,
+    retain: bool,
+    topic: Option<&'a [u8]>,
+}
+
+fn deliver(cx: &mut Context<'_>, turn: &mut TopicTurn<'_, SubscriberKey>) -> Result<(), SendError> {
+    let SubscriberKey { connection, link, .. } = *turn.subscriber();
+    let mut deliveries = cx.deliveries(connection, link)?;
+    while let Some(offer) = turn.next() {
+        match offer {
+            TopicOffer::Message { tag, payload, .. } => {
+                let sent = deliveries.send(1, payload)?;
+                debug_assert_eq!(sent, tag, "the topics and the link count the same deliveries");
+            }
+            TopicOffer::Gap { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn filter_of(name: ChannelName<'_>) -> Result<TopicFilter<'_>, Reject> {
+    let bytes = name.as_bytes().ok_or_else(|| bad_topic("a topic's name is a text, and no number"))?;
+    TopicFilter::new(bytes).map_err(bad_name)
+}
+
+/// PROTOCOL §16.3.
+fn options_of<'a>(open: &Open<'a>) -> Result<SubscribeOptions<'a>, Reject> {
+    let mut options = SubscribeOptions::default();
+    if !open.consumes && !open.arguments.is_empty() {
+        return Err(bad("these settings are a subscription's"));
+    }
+    let mut settings = Settings::new(open.arguments);
+    while let Some((id, value)) = settings.next()? {
+        match id {
+            1 if !value.is_empty() => options.group = Some(value),
+            1 => return Err(bad("a group has a name")),
+            2 => {
+                options.overflow = match byte(value)? {
+                    0 => TopicOverflow::DropOldest,
+                    1 => TopicOverflow::DropNewest,
+                    2 => TopicOverflow::KeepLatest,
+                    3 => TopicOverflow::Disconnect,
+                    _ => return Err(bad("there is no such overflow")),
+                }
+            }
+            3 => options.buffer = Some(u32::from_be_bytes(number(value)?)),
+            4 => match byte(value)? {
+                retained @ 0..=1 => options.retained = retained == 1,
+                _ => return Err(bad("last values are wanted, 1, or not, 0")),
+            },
+            _ => return Err(bad("a subscription has no such setting")),
+        }
+    }
+    Ok(options)
+}
+
+fn cannot_subscribe(error: SubscribeError) -> Reject {
+    let code = match error {
+        SubscribeError::GroupDiffers => ErrorCode::BAD_ARGUMENTS,
+        SubscribeError::TooMany(_) => ErrorCode::TOO_MANY_CHANNELS,
+    };
+    Reject::new(code, error.to_string())
+}
+
+fn full(full: TopicsFull) -> Reject {
+    Reject::new(code_of(full), full.to_string())
+}
+
+fn code_of(full: TopicsFull) -> ErrorCode {
+    match full {
+        TopicsFull::Bytes { .. } => ErrorCode::BUSY,
+        TopicsFull::Retained { .. } => ErrorCode::QUEUE_FULL,
+    }
+}
+
+fn bad_name(error: BadTopic) -> Reject {
+    Reject::new(ErrorCode::BAD_ARGUMENTS, error.to_string())
+}
+
+fn bad_topic(why: &'static str) -> Reject {
+    Reject::new(ErrorCode::BAD_ARGUMENTS, why)
+}
