@@ -43,6 +43,12 @@ pub(crate) fn hello() -> Frame<'static> {
     })
 }
 
+/// Opens `link` to a topic, to publish or to consume.
+pub(crate) fn open_topic(link: u32, publishes: bool) -> Frame<'static> {
+    let (kind, name) = (ChannelKind(2), ChannelName::from("bench/fan-out"));
+    Frame::Open(Open { link, publishes, consumes: !publishes, kind, name, arguments: b"" })
+}
+
 /// Opens `link` to the queue `id`, to publish or to consume.
 pub(crate) fn open(link: u32, id: u64, publishes: bool) -> Frame<'static> {
     let (kind, name) = (ChannelKind::QUEUE, ChannelName::id(id));

@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     /// Messages that are kept waiting at the queue: the consumer allows no more than what is beyond them.
     pub(crate) waiting: u64,
     pub(crate) pace: Pace,
+    /// Each message goes to every consumer, and what is counted are the deliveries.
+    pub(crate) fans_out: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,16 +30,29 @@ pub(crate) enum Pace {
 
 impl Plan {
     pub(crate) fn new(publishers: usize, consumers: usize) -> Plan {
-        Plan { publishers, consumers, sizes: vec![128; 1_000], window: 1_000, waiting: 0, pace: Pace::Steady }
+        Plan {
+            publishers,
+            consumers,
+            sizes: vec![128; 1_000],
+            window: 1_000,
+            waiting: 0,
+            pace: Pace::Steady,
+            fans_out: false,
+        }
     }
 
     pub(crate) fn chunk(&self) -> u64 {
         (self.window / 4).max(1)
     }
 
+    /// Deliveries of each message.
+    pub(crate) fn copies(&self) -> u64 {
+        if self.fans_out { self.consumers as u64 } else { 1 }
+    }
+
     /// What a server is told of it.
     pub(crate) fn shape(&self) -> Result<Shape> {
         let frame = Publishes::encode(&self.sizes[..1])?.frame_size();
-        Ok(Shape { publishers: self.publishers, consumers: self.consumers, frame })
+        Ok(Shape { publishers: self.publishers, consumers: self.consumers, frame, fans_out: self.fans_out })
     }
 }

@@ -2,7 +2,8 @@
 //! beyond this is the price of being one.
 //!
 //! Publisher *i* is joined to consumer *i mod n*. What consumers write goes back to the publishers: to the only one
-//! at once; to several by the number of frames of a known size that each of them has sent.
+//! at once; to several by the number of frames of a known size that each of them has sent. Or publishers are joined to every consumer, and
+//! what consumers write goes nowhere.
 
 use crate::Result;
 use crate::frames::RELAY_ACK;
@@ -38,6 +39,8 @@ struct End {
 /// Where the bytes of a connection go.
 enum Peers {
     One(usize),
+    /// From a publisher to all of the first so many.
+    All(usize),
     /// A consumer of several publishers: whom the next acks are for, and how many bytes of them.
     Several {
         publishers: Vec<usize>,
@@ -48,7 +51,7 @@ enum Peers {
 impl Relay {
     /// Waits until all have connected: the consumers first, then the publishers.
     pub(crate) fn accept(listener: &TcpListener, shape: Shape) -> Result<Relay> {
-        let Shape { publishers, consumers, frame } = shape;
+        let Shape { publishers, consumers, frame, fans_out } = shape;
         let poll = Poll::new()?;
         let mut ends = Vec::new();
         for index in 0..consumers + publishers {
@@ -58,10 +61,14 @@ impl Relay {
             let mut stream = TcpStream::from_std(stream);
             poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
             let peers = match index.checked_sub(consumers) {
+                Some(_) if fans_out => Peers::All(consumers),
                 Some(publisher) => Peers::One(publisher % consumers),
-                None if publishers == consumers => Peers::One(consumers + index),
+                None if publishers == consumers && !fans_out => Peers::One(consumers + index),
                 None => Peers::Several {
-                    publishers: (0..publishers).filter(|p| p % consumers == index).map(|p| consumers + p).collect(),
+                    publishers: (0..publishers)
+                        .filter(|p| fans_out || p % consumers == index)
+                        .map(|p| consumers + p)
+                        .collect(),
                     due: VecDeque::new(),
                 },
             };
@@ -112,6 +119,10 @@ impl Relay {
                     self.note_acks_due(to, from, read)?;
                     send(&mut self.ends[to], &self.block[..read])?;
                 }
+                Peers::All(consumers) => {
+                    let consumers = *consumers;
+                    self.ends[..consumers].iter_mut().try_for_each(|to| send(to, &self.block[..read]))?;
+                }
                 Peers::Several { .. } => self.share_acks(from, read)?,
             }
         }
@@ -121,6 +132,7 @@ impl Relay {
     fn has_room(&self, from: usize) -> bool {
         match &self.ends[from].peers {
             Peers::One(to) => self.ends[*to].unsent.is_empty(),
+            Peers::All(consumers) => self.ends[..*consumers].iter().all(|to| to.unsent.is_empty()),
             // Acks are small, and bounded by what is in flight.
             Peers::Several { .. } => true,
         }
@@ -165,6 +177,8 @@ impl Relay {
         end.sent = 0;
         match &self.ends[index].peers {
             Peers::One(peer) => self.forward(*peer),
+            // Nothing comes back to a publisher.
+            Peers::All(_) => Ok(()),
             Peers::Several { publishers, .. } => {
                 let publishers = publishers.clone();
                 publishers.into_iter().try_for_each(|publisher| self.forward(publisher))

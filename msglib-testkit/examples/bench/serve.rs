@@ -16,13 +16,14 @@ pub(crate) fn serve(options: &mut lexopt::Parser) -> Result<()> {
     let what = options.value()?.string()?;
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut spin = Duration::ZERO;
-    let mut shape = Shape { publishers: 1, consumers: 1, frame: 0 };
+    let mut shape = Shape { publishers: 1, consumers: 1, frame: 0, fans_out: false };
     while let Some(option) = options.next()? {
         match option {
             Long("listen") => address = options.value()?.parse()?,
             Long("spin-us") => spin = Duration::from_micros(options.value()?.parse()?),
             Long("publishers") => shape.publishers = options.value()?.parse()?,
             Long("consumers") => shape.consumers = options.value()?.parse()?,
+            Long("fan-out") => shape.fans_out = true,
             Long("frame") => shape.frame = options.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }

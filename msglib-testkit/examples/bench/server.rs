@@ -61,6 +61,8 @@ pub(crate) struct Shape {
     pub(crate) publishers: usize,
     pub(crate) consumers: usize,
     pub(crate) frame: usize,
+    /// What a publisher sends goes to every consumer.
+    pub(crate) fans_out: bool,
 }
 
 /// A child inherits the core of the thread that starts it, and so do all of its threads.

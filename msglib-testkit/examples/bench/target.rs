@@ -48,6 +48,9 @@ impl Target {
                 itself.args(["--publishers", &shape.publishers.to_string()]);
                 itself.args(["--consumers", &shape.consumers.to_string()]);
                 itself.args(["--frame", &shape.frame.to_string()]);
+                if shape.fans_out {
+                    itself.arg("--fan-out");
+                }
                 if *self == Target::RelaySpin {
                     itself.args(SPIN);
                 }

@@ -99,7 +99,11 @@ impl<'a> Load<'a> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut socket.stream, Token(token), interest)?;
         if !self.target.is_floor() {
-            socket.send(&bytes_of([frames::hello(), frames::open(1, QUEUE, publishes)])?)?;
+            let open = match self.plan.fans_out {
+                true => frames::open_topic(1, publishes),
+                false => frames::open(1, QUEUE, publishes),
+            };
+            socket.send(&bytes_of([frames::hello(), open])?)?;
         }
         Ok(socket)
     }
@@ -143,12 +147,13 @@ impl<'a> Load<'a> {
         self.quota = self.published;
         self.plan.waiting = 0;
         self.allow_deliveries()?;
-        while self.delivered < self.published || self.unconfirmed() > 0 {
+        let copies = self.plan.copies();
+        while self.delivered < self.published * copies || self.unconfirmed() > 0 {
             self.turn()?;
         }
         let sample = self.since(&before)?;
-        let (published, expected) = (self.published, sum_to(self.published));
-        if self.delivered != published || self.sequences != expected {
+        let (published, expected) = (self.published, sum_to(self.published).wrapping_mul(copies));
+        if self.delivered != published * copies || self.sequences != expected {
             let got = self.delivered;
             return Err(
                 format!("{published} messages were published, {got} delivered, and not each of them once").into()
@@ -167,6 +172,14 @@ impl<'a> Load<'a> {
         let mut sample = Sample::new(self.delivered - mark.delivered, wall, cpu);
         sample.generator_busy = Some(1.0 - idle);
         Ok(sample)
+    }
+
+    /// Messages that have been delivered; to all, where that is what is to become of them.
+    fn through(&self) -> u64 {
+        match self.plan.fans_out {
+            true => self.consumers.iter().map(|consumer| consumer.delivered).min().unwrap_or(0),
+            false => self.delivered,
+        }
     }
 
     fn unconfirmed(&self) -> u64 {

@@ -26,7 +26,7 @@ pub(super) struct Burst {
 impl Load<'_> {
     pub(super) fn publish(&mut self) -> Result<()> {
         let (window, chunk, publishers) = (self.plan.window, self.plan.chunk(), self.publishers.len());
-        let mut room = (window * publishers as u64 + self.plan.waiting).saturating_sub(self.published - self.delivered);
+        let mut room = (window * publishers as u64 + self.plan.waiting).saturating_sub(self.published - self.through());
         room = room.min(self.quota - self.published).min(self.pace_allows());
         self.first = (self.first + 1) % publishers;
         for index in (self.first..publishers).chain(0..self.first) {
@@ -72,7 +72,7 @@ impl Load<'_> {
 
     fn pace_allows(&mut self) -> u64 {
         let Pace::Bursts { size, pause } = self.plan.pace else { return u64::MAX };
-        if self.burst.left == 0 && self.delivered == self.published {
+        if self.burst.left == 0 && self.through() == self.published {
             let now = Instant::now();
             let resume = *self.burst.resume.get_or_insert(now + pause);
             if now >= resume {

@@ -20,6 +20,7 @@ pub(crate) fn all(settings: &Settings) -> Vec<Row> {
 fn flows(quick: bool, most_connections: usize) -> Vec<Row> {
     let plan = Plan::new;
     let big = Plan { sizes: vec![65_536; 64], window: 64, ..plan(1, 1) };
+    let fan_out = Plan { fans_out: true, ..plan(1, 16) };
     let mixed = Plan { sizes: mixed_sizes(4_096), ..plan(1, 1) };
     let bursts = Plan { pace: Pace::Bursts { size: 1_000, pause: Duration::from_millis(2) }, ..plan(1, 1) };
     let (publishers, note) = limited(1_000, most_connections);
@@ -30,6 +31,7 @@ fn flows(quick: bool, most_connections: usize) -> Vec<Row> {
     vec![
         flow("workq-1x1", "1 publisher, 1 consumer, 128 B, 1,000 in flight", Target::RelayAck, plan(1, 1)),
         flow("workq-8x8", "8 publishers, 8 consumers, one queue", Target::RelayAck, plan(8, 8)),
+        flow("fan-out-1x16", "1 publisher, a topic with 16 subscribers; for each delivery", Target::Relay, fan_out),
         flow("big-64k", "1 publisher, 1 consumer, 64 KiB, 64 in flight", Target::Relay, big),
         flow("mixed", "64 B to 64 KiB, most of them small", Target::RelayAck, mixed),
         flow("bursts", "1,000 at once, then 2 ms of nothing", Target::RelayAck, bursts),
