@@ -60,7 +60,7 @@ pub use request::{
     CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
     ResponderId,
 };
-pub use stock::{Admission, ConnectionHandler, QueueInfo, StockConfig};
+pub use stock::{Admission, ConnectionHandler, QueueInfo, ServiceInfo, StockConfig};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
     TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicRun, TopicTurn, Topics, TopicsConfig, TopicsFull,

@@ -224,7 +224,7 @@ fn a_channel_that_found_a_connection_full_is_told_when_there_is_room() {
 }
 
 #[test]
-#[should_panic(expected = "kind 0x0002 is not of the user's range")]
+#[should_panic(expected = "topic is not of the user's range")]
 fn the_protocols_own_kinds_are_not_the_users() {
     struct Nothing;
     impl Channel for Nothing {}

@@ -6,7 +6,9 @@ use super::state::State;
 use crate::dialect::SendError;
 use crate::native::{Native, NativeLink};
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{DeliveryOptions, FrameType, LinkNumber, Payload, SendQueue, encode_delivery, encode_delivery_with};
+use msglib_proto::{
+    DeliveryOptions, Frame, FrameType, LinkNumber, Payload, SendQueue, encode, encode_delivery, encode_delivery_with,
+};
 
 /// Sends one message after the other to one consumer; made by [`Context::deliveries`].
 #[derive(Debug)]
@@ -96,14 +98,37 @@ impl Deliveries<'_> {
         Ok(tag)
     }
 
+    /// Says that so many messages are missing here (PROTOCOL §16.5), which takes no tag and no credit. A client that has not agreed on that is
+    /// not told.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`], and [`SendError::Misuse`] for none.
+    pub fn gap(&mut self, lost: u64) -> Result<(), SendError> {
+        if !FrameType::Gap.is_known(self.features) {
+            return Ok(());
+        }
+        self.check_room()?;
+        encode(&Frame::Gap { link: self.number, lost }, self.out)
+            .map_err(|_| SendError::Misuse("a gap is of one message at least"))?;
+        self.counters.frames_sent += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn check_room(&mut self) -> Result<(), SendError> {
+        if self.out.len() < self.high_water {
+            return Ok(());
+        }
+        *self.wants_room = true;
+        self.counters.full += 1;
+        Err(SendError::Full)
+    }
+
     /// The tag of the next delivery, if there is room and credit for it.
     #[inline]
     fn next_tag(&mut self, size: usize) -> Result<u64, SendError> {
-        if self.out.len() >= self.high_water {
-            *self.wants_room = true;
-            self.counters.full += 1;
-            return Err(SendError::Full);
-        }
+        self.check_room()?;
         let max = self.max_payload;
         if size > max {
             return Err(SendError::TooLarge { size, max: max as u32 });

@@ -116,8 +116,9 @@ impl Dialect for Native {
     }
 
     fn is_paced(frame: &Frame<'_>) -> bool {
-        use FrameType::{Delivery, DeliveryWith, Gap, Request, User};
-        matches!(frame.frame_type(), Delivery | DeliveryWith | Gap | Request | User)
+        // A reply is an answer, but not to the one who sent last: a caller that does not read must not fill the reserve with them.
+        use FrameType::{Delivery, DeliveryWith, Gap, Reply, Request, User};
+        matches!(frame.frame_type(), Delivery | DeliveryWith | Gap | Reply | Request | User)
     }
 
     fn farewell(&self, session: &mut NativeSession, reason: &Reason, out: &mut SendQueue) {

@@ -1,6 +1,7 @@
 //! What can be set on the stock handler.
 
 use crate::queue::QueueConfig;
+use crate::request::RequestsConfig;
 use crate::topic::TopicsConfig;
 
 /// The configuration of a [`ConnectionHandler`](crate::ConnectionHandler).
@@ -11,15 +12,19 @@ pub struct StockConfig {
     pub queue: QueueConfig,
     /// The limits of topics.
     pub topics: TopicsConfig,
+    /// The limits of each service.
+    pub requests: RequestsConfig,
     /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
     /// 1 million.
     pub max_queues: usize,
+    /// How many services there may be at once, each with a link at least. Default 100,000.
+    pub max_services: usize,
     /// How many channels of the user's own kinds there may be. Default 1 million.
     pub max_channels: usize,
-    /// How many messages a publisher may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
+    /// How many messages a publisher, or requests a caller, may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
     /// of a millisecond busy at a million messages a second.
     pub publish_window: u64,
-    /// Deliveries in one step, of all queues together, and of all topics. Default 16,384.
+    /// Deliveries in one step, of all queues together, of all topics, and of all services. Default 16,384.
     pub deliveries_per_step: usize,
     /// Deliveries of one queue before the others have their turn. Default 4,096.
     pub deliveries_per_turn: usize,
@@ -30,7 +35,9 @@ impl Default for StockConfig {
         StockConfig {
             queue: QueueConfig::default(),
             topics: TopicsConfig::default(),
+            requests: RequestsConfig::default(),
             max_queues: 1_000_000,
+            max_services: 100_000,
             max_channels: 1_000_000,
             publish_window: 1_024,
             deliveries_per_step: 16_384,
@@ -49,6 +56,18 @@ impl StockConfig {
     /// With other limits for topics.
     pub fn with_topics(mut self, topics: TopicsConfig) -> StockConfig {
         self.topics = topics;
+        self
+    }
+
+    /// With other limits for each service.
+    pub fn with_requests(mut self, requests: RequestsConfig) -> StockConfig {
+        self.requests = requests;
+        self
+    }
+
+    /// With another [`max_services`](StockConfig::max_services).
+    pub fn with_max_services(mut self, services: usize) -> StockConfig {
+        self.max_services = services;
         self
     }
 

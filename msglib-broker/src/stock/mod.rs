@@ -6,12 +6,13 @@ mod client;
 mod config;
 mod others;
 mod queues;
-mod settings;
+mod services;
 mod topics;
 
 pub use admission::Admission;
 pub use config::StockConfig;
 pub use queues::QueueInfo;
+pub use services::ServiceInfo;
 
 use crate::channel::Channel;
 use crate::core::{Context, Frames, Publish};
@@ -28,8 +29,9 @@ use client::{Client, Link, Publisher};
 use core::fmt;
 use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, Frame, LinkNumber, Open, Payload};
 use queues::{ConsumerKey, QueueIndex, Queues};
+use services::Services;
 use std::collections::VecDeque;
 use topics::SubscriberKey;
 
@@ -50,6 +52,9 @@ pub struct ConnectionHandler {
     config: StockConfig,
     queues: Queues,
     topics: Topics<SubscriberKey>,
+    /// Deliveries of topics in this step.
+    topics_taken: usize,
+    services: Services,
     channels: Channels,
     admission: Box<dyn Admission>,
     /// By the index of the connection.
@@ -70,6 +75,8 @@ impl ConnectionHandler {
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
         ConnectionHandler {
             topics: Topics::new(config.topics.clone()),
+            topics_taken: 0,
+            services: Services::default(),
             config,
             queues: Queues::default(),
             channels: Channels::default(),
@@ -128,7 +135,11 @@ impl ConnectionHandler {
             return result;
         }
         match *frame {
-            Frame::Publish { link, number, confirm, payload } => self.publish(from, link, number, confirm, payload),
+            // What is said beside the payload means nothing to a plain queue.
+            Frame::Publish { link, number, confirm, payload }
+            | Frame::PublishWith { link, number, confirm, payload, .. } => {
+                self.publish(from, link, number, confirm, payload);
+            }
             Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
                 queue.ack(store, consumer, first..=last);
             }),
@@ -177,7 +188,8 @@ impl ConnectionHandler {
         }
         match open.kind {
             ChannelKind::QUEUE => {}
-            ChannelKind(2) => return self.open_topic(from, open),
+            ChannelKind::TOPIC if has(cx, from, Feature::Topics) => return self.open_topic(from, open),
+            ChannelKind::SERVICE if has(cx, from, Feature::Requests) => return self.open_service(cx, from, open),
             kind => return Err(unknown_kind(kind)),
         }
         if !open.arguments.is_empty() {
@@ -426,6 +438,10 @@ fn sorry(error: &SendError) -> Option<Reject> {
     Some(Reject::new(code, error.to_string()))
 }
 
+fn has(cx: &Context<'_>, id: ConnectionId, feature: Feature) -> bool {
+    cx.session(id).is_some_and(|session| feature.is_in(session.features()))
+}
+
 fn unknown_kind(kind: ChannelKind) -> Reject {
     Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
 }
@@ -457,14 +473,23 @@ impl Handler for ConnectionHandler {
                 self.others_drained(cx, id);
             }
             Event::Answered { from, refusal, .. } => return self.answered(cx, from, refusal),
-            Event::Timer { timer, .. } => self.channel_timer(cx, timer),
+            Event::Timer { timer, .. } => {
+                if !self.service_timer(cx, timer) {
+                    self.channel_timer(cx, timer);
+                }
+            }
         }
         Ok(())
+    }
+
+    fn features(&self) -> u64 {
+        Feature::Topics.bit() | Feature::Requests.bit()
     }
 
     /// Whoever was connected to an earlier broker is gone, and gives back what they held.
     fn started(&mut self, cx: &mut Context<'_>) {
         self.forget_channel_timers();
+        self.forget_service_timer();
         for client in core::mem::take(&mut self.clients).into_iter().flatten() {
             self.forget(cx, client);
         }
@@ -495,6 +520,7 @@ impl Handler for ConnectionHandler {
         // its confirm.
         self.dispatch(cx);
         self.dispatch_topics(cx);
+        self.dispatch_services(cx);
         self.send_outcomes(cx);
     }
 }

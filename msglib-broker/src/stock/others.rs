@@ -3,6 +3,7 @@
 use super::ConnectionHandler;
 use super::channels::ChannelEnd;
 use super::client::{Client, Publisher};
+use super::services::ServiceEnd;
 use super::topics::TopicEnd;
 use crate::core::Context;
 use crate::reason::Reject;
@@ -14,6 +15,7 @@ use msglib_proto::{Frame, LinkNumber};
 pub(super) enum Other {
     Channel(ChannelEnd),
     Topic(TopicEnd),
+    Service(ServiceEnd),
 }
 
 /// The same, without what there is.
@@ -21,6 +23,7 @@ pub(super) enum Other {
 enum Where {
     Channel,
     Topic,
+    Service,
 }
 
 impl Other {
@@ -28,6 +31,7 @@ impl Other {
         match self {
             Other::Channel(end) => end.publisher.as_mut(),
             Other::Topic(end) => end.publisher.as_mut(),
+            Other::Service(_) => None,
         }
     }
 
@@ -35,6 +39,7 @@ impl Other {
         match self {
             Other::Channel(_) => Where::Channel,
             Other::Topic(_) => Where::Topic,
+            Other::Service(_) => Where::Service,
         }
     }
 }
@@ -50,6 +55,7 @@ impl ConnectionHandler {
         Some(match self.place(from, frame.link())? {
             Where::Channel => self.channel_frame(cx, from, frame),
             Where::Topic => self.topic_frame(cx, from, frame),
+            Where::Service => self.service_frame(cx, from, frame),
         })
     }
 
@@ -60,6 +66,7 @@ impl ConnectionHandler {
             match self.place(id, number) {
                 Some(Where::Channel) => self.channel_drained(cx, id, number),
                 Some(Where::Topic) => self.unblock_subscriber(id, number),
+                Some(Where::Service) => self.unblock_service(id, number),
                 None => {}
             }
         }
@@ -71,6 +78,7 @@ impl ConnectionHandler {
             match other {
                 Other::Channel(end) => self.leave_channel(cx, id, number, &end),
                 Other::Topic(end) => self.leave_topic(&end),
+                Other::Service(end) => self.leave_service(&end),
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Topics in the stock handler: links that publish on one or on many, subscriptions, and the way of a message to all of them.
 
 use super::client::{Client, Other, Publisher};
-use super::settings::{Settings, bad, byte, number};
 use super::{ConnectionHandler, sorry};
 use crate::core::{Context, Frames, Publish};
 use crate::dialect::SendError;
@@ -10,10 +9,12 @@ use crate::queue::Undeliverable;
 use crate::reason::Reject;
 use crate::topic::{
     BadTopic, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId, TopicLedger,
-    TopicName, TopicOffer, TopicOverflow, TopicTurn, TopicsFull,
+    TopicName, TopicOffer, TopicTurn, TopicsFull,
 };
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
+use msglib_proto::{
+    ChannelName, DeliveryOptions, ErrorCode, Frame, LinkNumber, Open, Payload, SettingsError, TopicSettings,
+};
 
 /// Whom a delivery is for.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +56,8 @@ impl ConnectionHandler {
     /// A topic is opened by the filter that is its link's name (PROTOCOL §16.2).
     pub(super) fn open_topic(&mut self, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
         let filter = filter_of(open.name)?;
-        let options = options_of(open)?;
+        let settings = TopicSettings::parse(open.arguments).map_err(bad_arguments)?;
+        let options = options_of(&settings);
         let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
         let wants_names = filter.as_name().is_none();
         let key = SubscriberKey { connection: from, link: open.link, wants_names };
@@ -87,6 +89,9 @@ impl ConnectionHandler {
             Frame::Publish { link, number, confirm, payload } => {
                 self.topic_publish(cx, from, link, Said { number, confirm, retain: false, topic: None }, payload)
             }
+            Frame::PublishWith { link, number, confirm, retain, options, payload } => {
+                self.topic_publish(cx, from, link, Said { number, confirm, retain, topic: options.topic }, payload)
+            }
             Frame::Credit { link, upto } => {
                 if let Some(subscriber) = self.topic_end(from, link).and_then(|end| end.subscriber) {
                     self.topics.allow(subscriber, upto);
@@ -103,15 +108,21 @@ impl ConnectionHandler {
 
     /// The publishes that follow one on the same link.
     pub(super) fn topic_publishes(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
+        while !self.topic_run(cx, frames, link) {}
+    }
+
+    /// As many of them, one at least, as those can take whom they are for; true if that was all.
+    fn topic_run(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) -> bool {
         let from = frames.from();
-        let Some(client) = Client::find(&mut self.clients, from) else { return };
+        let Some(client) = Client::find(&mut self.clients, from) else { return true };
         let Some(Other::Topic(TopicEnd { to: To::One(topic), publisher: Some(publisher), .. })) =
             client.others.get_mut(&link)
         else {
-            return;
+            return true;
         };
         let mut run = self.topics.run(self.queues.store(), *topic);
-        while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
+        let is_over = loop {
+            let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) else { break true };
             match run.publish(payload) {
                 Ok(_) => publisher.accepted(number, confirm),
                 Err(full) => {
@@ -120,17 +131,29 @@ impl ConnectionHandler {
                     let _ = cx.send(from, Frame::Refused { link, first: number, last: number, code, text: &text });
                 }
             }
-        }
+            if run.is_full() {
+                break false;
+            }
+        };
         drop(run);
         self.after_publishing(cx);
+        is_over
     }
 
-    /// What has arrived is offered to those whom it is for.
+    /// The step is over: what has arrived is offered to those whom it is for, and the next step has its own budget.
     pub(super) fn dispatch_topics(&mut self, cx: &mut Context<'_>) {
+        self.offer_topics(cx);
+        self.topics_taken = 0;
+        if self.topics.can_dispatch() {
+            cx.continue_soon();
+        }
+    }
+
+    fn offer_topics(&mut self, cx: &mut Context<'_>) {
         let clients = &mut self.clients;
         let mut refused = Vec::new();
-        let budget = self.config.deliveries_per_step.max(1);
-        self.topics.dispatch_turns(self.queues.store(), budget, |turn| {
+        let budget = self.config.deliveries_per_step.max(1).saturating_sub(self.topics_taken);
+        self.topics_taken += self.topics.dispatch_turns(self.queues.store(), budget, |turn| {
             let SubscriberKey { connection, link, .. } = *turn.subscriber();
             deliver(cx, turn).map_err(|error| match error {
                 SendError::Full => {
@@ -147,9 +170,6 @@ impl ConnectionHandler {
         });
         for (id, number, error) in refused {
             self.close_topic(cx, id, number, sorry(&error).as_ref());
-        }
-        if self.topics.can_dispatch() {
-            cx.continue_soon();
         }
     }
 
@@ -191,15 +211,14 @@ impl ConnectionHandler {
         };
         let store = self.queues.store();
         let published = match (&*to, said.topic) {
-            (To::One(topic), None) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
+            (To::One(topic), _) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
             (To::Many(filter), Some(topic)) => match TopicName::new(topic) {
                 Ok(name) if TopicFilter::trusted(filter).matches(name) => {
                     self.topics.publish_to(store, name, payload, said.retain).map_err(full)
                 }
-                Ok(_) => Err(Reject::new(ErrorCode::NOT_ALLOWED, "the link's filter does not mean this topic")),
+                Ok(_) => Err(bad_topic("the link's filter does not match this topic")),
                 Err(error) => Err(bad_name(error)),
             },
-            (To::One(_), Some(_)) => Err(bad_topic("the link's own name is the topic")),
             (_, None) => Err(bad_topic("the link is for many topics, so each publish says to which")),
             (To::Nowhere, _) => Ok(0),
         };
@@ -216,7 +235,7 @@ impl ConnectionHandler {
     /// not lose anything is told.
     fn after_publishing(&mut self, cx: &mut Context<'_>) {
         if self.topics.is_pressed() {
-            self.dispatch_topics(cx);
+            self.offer_topics(cx);
         }
         if self.topics.has_disconnected() {
             let reject = Reject::new(ErrorCode::TOO_SLOW, "more waits for this subscription than may");
@@ -249,15 +268,22 @@ struct Said<'a> {
 }
 
 fn deliver(cx: &mut Context<'_>, turn: &mut TopicTurn<'_, SubscriberKey>) -> Result<(), SendError> {
-    let SubscriberKey { connection, link, .. } = *turn.subscriber();
+    let SubscriberKey { connection, link, wants_names } = *turn.subscriber();
     let mut deliveries = cx.deliveries(connection, link)?;
     while let Some(offer) = turn.next() {
         match offer {
-            TopicOffer::Message { tag, payload, .. } => {
-                let sent = deliveries.send(1, payload)?;
+            TopicOffer::Message { tag, topic, payload, is_retained } => {
+                let sent = match wants_names || is_retained {
+                    true => {
+                        let topic = wants_names.then_some(topic.as_str().as_bytes());
+                        let options = DeliveryOptions { topic, ..DeliveryOptions::default() };
+                        deliveries.send_with(1, payload, is_retained, &options)?
+                    }
+                    false => deliveries.send(1, payload)?,
+                };
                 debug_assert_eq!(sent, tag, "the topics and the link count the same deliveries");
             }
-            TopicOffer::Gap { .. } => {}
+            TopicOffer::Gap { lost } => deliveries.gap(lost)?,
         }
     }
     Ok(())
@@ -269,39 +295,22 @@ fn filter_of(name: ChannelName<'_>) -> Result<TopicFilter<'_>, Reject> {
 }
 
 /// PROTOCOL §16.3.
-fn options_of<'a>(open: &Open<'a>) -> Result<SubscribeOptions<'a>, Reject> {
+fn options_of(settings: &TopicSettings) -> SubscribeOptions<'_> {
     let mut options = SubscribeOptions::default();
-    if !open.consumes && !open.arguments.is_empty() {
-        return Err(bad("these settings are a subscription's"));
-    }
-    let mut settings = Settings::new(open.arguments);
-    while let Some((id, value)) = settings.next()? {
-        match id {
-            1 if !value.is_empty() => options.group = Some(value),
-            1 => return Err(bad("a group has a name")),
-            2 => {
-                options.overflow = match byte(value)? {
-                    0 => TopicOverflow::DropOldest,
-                    1 => TopicOverflow::DropNewest,
-                    2 => TopicOverflow::KeepLatest,
-                    3 => TopicOverflow::Disconnect,
-                    _ => return Err(bad("there is no such overflow")),
-                }
-            }
-            3 => options.buffer = Some(u32::from_be_bytes(number(value)?)),
-            4 => match byte(value)? {
-                retained @ 0..=1 => options.retained = retained == 1,
-                _ => return Err(bad("last values are wanted, 1, or not, 0")),
-            },
-            _ => return Err(bad("a subscription has no such setting")),
-        }
-    }
-    Ok(options)
+    options.group = settings.group.as_deref();
+    options.overflow = settings.overflow.map(Into::into).unwrap_or_default();
+    options.buffer = settings.buffer;
+    options.retained = settings.retained.unwrap_or(options.retained);
+    options
+}
+
+fn bad_arguments(error: SettingsError) -> Reject {
+    Reject::new(ErrorCode::BAD_ARGUMENTS, error.to_string())
 }
 
 fn cannot_subscribe(error: SubscribeError) -> Reject {
     let code = match error {
-        SubscribeError::GroupDiffers => ErrorCode::BAD_ARGUMENTS,
+        SubscribeError::GroupDiffers => ErrorCode::DECLARED_OTHERWISE,
         SubscribeError::TooMany(_) => ErrorCode::TOO_MANY_CHANNELS,
     };
     Reject::new(code, error.to_string())
@@ -319,9 +328,9 @@ fn code_of(full: TopicsFull) -> ErrorCode {
 }
 
 fn bad_name(error: BadTopic) -> Reject {
-    Reject::new(ErrorCode::BAD_ARGUMENTS, error.to_string())
+    Reject::new(ErrorCode::BAD_NAME, error.to_string())
 }
 
 fn bad_topic(why: &'static str) -> Reject {
-    Reject::new(ErrorCode::BAD_ARGUMENTS, why)
+    Reject::new(ErrorCode::BAD_NAME, why)
 }

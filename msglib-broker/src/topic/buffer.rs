@@ -75,6 +75,11 @@ impl Buffer {
         self.len == 0 && self.lost_at_end == 0
     }
 
+    /// How many messages and bytes it has room for.
+    pub(super) fn room(&self) -> (usize, usize) {
+        (self.bound.messages.saturating_sub(self.len), self.bound.bytes.saturating_sub(self.bytes))
+    }
+
     /// Whether it is half full.
     pub(super) fn is_pressed(&self) -> bool {
         2 * self.len >= self.bound.messages || 2 * self.bytes >= self.bound.bytes

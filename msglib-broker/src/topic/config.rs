@@ -15,6 +15,19 @@ pub enum TopicOverflow {
     Disconnect,
 }
 
+impl From<msglib_proto::TopicOverflow> for TopicOverflow {
+    fn from(overflow: msglib_proto::TopicOverflow) -> TopicOverflow {
+        use msglib_proto::TopicOverflow as Said;
+        match overflow {
+            Said::DropNewest => TopicOverflow::DropNewest,
+            Said::KeepLatest => TopicOverflow::KeepLatest,
+            Said::Disconnect => TopicOverflow::Disconnect,
+            // And for what later versions of the protocol may have: the default.
+            _ => TopicOverflow::DropOldest,
+        }
+    }
+}
+
 /// How one subscriber wants it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

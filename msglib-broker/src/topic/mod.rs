@@ -265,14 +265,15 @@ impl<S> Topics<S> {
     }
 
     /// Begins a run of messages on one topic: as [`publish`](Topics::publish) for each of them, without `retain`, at about a third of the price
-    /// for each subscription. They are given out when the run is dropped.
+    /// for each subscription. They are given out when the run is dropped. Whoever dispatches as well ends a run
+    /// that [is full](TopicRun::is_full), and begins another one.
     ///
     /// # Panics
     ///
     /// As [`publish`](Topics::publish).
     pub fn run<'a>(&'a mut self, store: &'a mut Store, TopicId(topic): TopicId) -> TopicRun<'a, S> {
         assert!(self.runs.topics.contains(topic), "{topic:?} is not open");
-        TopicRun::new(self, store, topic)
+        TopicRun::with_room(self, store, topic)
     }
 
     /// As [`publish`](Topics::publish), on a topic that nobody needs to have opened.

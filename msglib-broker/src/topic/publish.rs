@@ -18,12 +18,34 @@ pub struct TopicRun<'a, S> {
     /// Taken from the topic, and given back in the end.
     matches: Matches,
     run: Option<RunIndex>,
+    /// Messages and bytes that the fullest of those buffers has room for whose subscribers could take what is in them.
+    room: (usize, usize),
 }
 
 impl<'a, S> TopicRun<'a, S> {
     pub(super) fn new(topics: &'a mut Topics<S>, store: &'a mut Store, topic: Key) -> TopicRun<'a, S> {
         let matches = topics.find(topic);
-        TopicRun { topics, store, topic, matches, run: None }
+        TopicRun { topics, store, topic, matches, run: None, room: (usize::MAX, usize::MAX) }
+    }
+
+    /// For several messages: it knows when it is full.
+    pub(super) fn with_room(topics: &'a mut Topics<S>, store: &'a mut Store, topic: Key) -> TopicRun<'a, S> {
+        let mut run = TopicRun::new(topics, store, topic);
+        for subscription in &run.matches.subscriptions {
+            let subscription = run.topics.subscriptions.get(*subscription);
+            if let Some(buffer) = subscription.filter(|it| it.has_takers()).map(|it| &it.buffer) {
+                let (messages, bytes) = buffer.room();
+                run.room = (run.room.0.min(messages), run.room.1.min(bytes));
+            }
+        }
+        run
+    }
+
+    /// Whether somebody's buffer is about to be full who could take what is in it: the run should end, and go on after a dispatch, so
+    /// that nothing is lost for want of a turn.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.room.0 == 0 || self.room.1 == 0
     }
 
     /// The next message; returns how many subscriptions it is for.
@@ -43,7 +65,11 @@ impl<'a, S> TopicRun<'a, S> {
         }
         let (runs, topic) = (&mut self.topics.runs, self.topic);
         let run = *self.run.get_or_insert_with(|| runs.begin(topic));
+        let before = runs.get(run).bytes;
         runs.add(self.store, run, payload);
+        // Twice what it counts for, for the next one may be larger than what is left then.
+        let bytes = 2 * (runs.get(run).bytes - before);
+        self.room = (self.room.0.saturating_sub(1), self.room.1.saturating_sub(bytes));
         if runs.get(run).len() == LENGTH {
             self.give();
         }

@@ -96,6 +96,11 @@ impl Subscription {
         }
     }
 
+    /// Whether somebody could take a message.
+    pub(super) fn has_takers(&self) -> bool {
+        !self.eligible.is_empty()
+    }
+
     /// Whether somebody could be told something.
     pub(super) fn can_turn(&self) -> bool {
         !self.eligible.is_empty() && (self.cursor.is_some() || !self.buffer.is_silent())

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn the_deepest_wildcards_of_all_take_a_step_for_each_level() {
         let (mut trie, _) = trie(&[["+"; 32].join("/"), ["+"; 31].join("/") + "/#", "#".into()]);
-        assert_eq!(find(&mut trie, &[""; 32].join("/")), 3);
+        assert_eq!(find(&mut trie, &["x"; 32].join("/")), 3);
         assert!(trie.visited <= 32, "{}", trie.visited);
     }
 

@@ -51,6 +51,15 @@ impl<H: Handler> Bench<H> {
         id
     }
 
+    /// A peer that has agreed on these features.
+    pub fn greeted_with(&mut self, features: u64) -> ConnectionId {
+        let id = self.open();
+        let Frame::Hello(hello) = hello() else { unreachable!() };
+        self.send(id, &[Frame::Hello(Hello { features, ..hello })]);
+        assert_eq!(self.names(id), ["Welcome"]);
+        id
+    }
+
     /// The peer sends these, and the broker makes a step.
     pub fn send(&mut self, id: ConnectionId, frames: &[Frame<'_>]) {
         self.send_bytes(id, &bytes_of(frames));
