@@ -7,8 +7,9 @@ use crate::identity::Identity;
 use crate::reason::Reject;
 use core::fmt;
 use core::ops::RangeInclusive;
+use core::time::Duration;
 use msglib_proto::transport::{ConnectionId, Peer};
-use msglib_proto::{ErrorCode, Frame, Instant, LinkNumber, Open, Payload, Verdict};
+use msglib_proto::{ErrorCode, Frame, Instant, LinkNumber, Open, Payload, PublishOptions, Verdict};
 
 /// A client's way to a channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,6 +24,30 @@ impl fmt::Display for ChannelLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.connection, self.number)
     }
+}
+
+/// A message on its way into a channel.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Publication<'a> {
+    /// The message.
+    pub payload: Payload<'a>,
+    /// What its publisher says of it (PROTOCOL §14.3).
+    pub options: PublishOptions<'a>,
+    /// Whether the publisher wants it to be kept, whatever that means to the channel.
+    pub retain: bool,
+}
+
+/// A question to a channel.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Question<'a> {
+    /// Its number on the link, for [`ChannelContext::reply`].
+    pub number: u64,
+    /// How long an answer is waited for.
+    pub within: Duration,
+    /// What is asked.
+    pub payload: Payload<'a>,
 }
 
 /// One channel of a kind of your own, such as a barrier, a lottery, a cell with a value.
@@ -82,10 +107,21 @@ pub trait Channel: Send {
         &mut self,
         cx: &mut ChannelContext<'_>,
         link: ChannelLink,
-        payload: Payload<'_>,
+        message: Publication<'_>,
     ) -> Result<(), Reject> {
-        let _ = (cx, link, payload);
+        let _ = (cx, link, message);
         Err(Reject::new(ErrorCode::NOT_ALLOWED, "nothing can be published on this channel"))
+    }
+
+    /// A request comes on a link that publishes. The channel owes exactly one outcome: [`ChannelContext::reply`] or
+    /// [`ChannelContext::no_reply`], now or later, or the error that this returns. By default nothing can be asked.
+    ///
+    /// # Errors
+    ///
+    /// That is its outcome; the link stays open.
+    fn asked(&mut self, cx: &mut ChannelContext<'_>, link: ChannelLink, question: Question<'_>) -> Result<(), Reject> {
+        let _ = (cx, link, question);
+        Err(Reject::new(ErrorCode::NOT_ALLOWED, "this channel answers no requests"))
     }
 
     /// A link that consumes can take deliveries, or more than before: it has allowed some, or there is room again on its connection after
@@ -95,15 +131,16 @@ pub trait Channel: Send {
     }
 
     /// A client has settled deliveries; no verdict means that it is done with them. The tags may also name some that were settled before, or
-    /// were never used.
+    /// were never used. Returns how many it has changed, for a client that wants to know.
     fn settled(
         &mut self,
         cx: &mut ChannelContext<'_>,
         link: ChannelLink,
         tags: RangeInclusive<u64>,
         refused: Option<Verdict>,
-    ) {
+    ) -> u64 {
         let _ = (cx, link, tags, refused);
+        0
     }
 
     /// A frame of the user's own came with the number of a link to this channel. By default the channel has none.
@@ -197,6 +234,32 @@ impl ChannelContext<'_> {
         let sent = self.cx.deliver(link.connection, link.number, count, payload);
         self.note_if_full(link, sent.as_ref().err());
         sent
+    }
+
+    /// Answers the question with this number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::send`]; nothing was sent.
+    pub fn reply<'p>(
+        &mut self,
+        link: ChannelLink,
+        number: u64,
+        payload: impl Into<Payload<'p>>,
+    ) -> Result<(), SendError> {
+        let sent = self.cx.send(link.connection, Frame::Reply { link: link.number, number, payload: payload.into() });
+        self.note_if_full(link, sent.as_ref().err());
+        sent
+    }
+
+    /// Says that the question with this number has no answer, and why.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::send`]; nothing was sent.
+    pub fn no_reply(&mut self, link: ChannelLink, number: u64, why: &Reject) -> Result<(), SendError> {
+        let (code, text) = (why.code(), why.text());
+        self.cx.send(link.connection, Frame::NoReply { link: link.number, number, code, text })
     }
 
     /// Sends a frame of the user's own with the number of a link.

@@ -45,7 +45,7 @@ mod table;
 mod topic;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
-pub use channel::{Channel, ChannelContext, ChannelLink};
+pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};
 pub use core::{
     AnswerId, Context, Core, CoreConfig, Counters, Deliveries, End, Frames, PendingAnswer, Publish, TimerId,
 };

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Bench, open_as, publish};
 use msglib_broker::{
-    Channel, ChannelContext, ChannelKind, ChannelLink, ConnectionHandler, CoreConfig, ErrorCode, Open, Payload, Reject,
-    SendError, StockConfig,
+    Channel, ChannelContext, ChannelKind, ChannelLink, ConnectionHandler, CoreConfig, ErrorCode, Open, Payload,
+    Publication, Question, Reject, SendError, StockConfig,
 };
 use msglib_proto::{Frame, Verdict};
 use std::ops::RangeInclusive;
@@ -42,8 +42,9 @@ impl Channel for Told {
         &mut self,
         cx: &mut ChannelContext<'_>,
         link: ChannelLink,
-        payload: Payload<'_>,
+        message: Publication<'_>,
     ) -> Result<(), Reject> {
+        let payload = message.payload;
         match payload.as_slice() {
             b"refuse" => return Err(Reject::new(ErrorCode::new(0x8765), "as you wish")),
             b"close" => cx.close(link, Reject::new(ErrorCode::CHANNEL_DELETED, "it is over")),
@@ -73,8 +74,18 @@ impl Channel for Told {
         link: ChannelLink,
         tags: RangeInclusive<u64>,
         refused: Option<Verdict>,
-    ) {
+    ) -> u64 {
         self.note(format!("{link} settled {tags:?} {refused:?}"));
+        2
+    }
+    fn asked(&mut self, cx: &mut ChannelContext<'_>, link: ChannelLink, question: Question<'_>) -> Result<(), Reject> {
+        let Question { number, within, payload, .. } = question;
+        match payload.as_slice() {
+            b"now" => cx.reply(link, number, &format!("within {within:?}")).unwrap(),
+            b"never" => cx.no_reply(link, number, &Reject::new(ErrorCode::NOT_ALLOWED, "never")).unwrap(),
+            _ => return Err(Reject::new(ErrorCode::BUSY, "not now")),
+        }
+        Ok(())
     }
     fn frame(
         &mut self,
@@ -138,6 +149,23 @@ fn what_a_consumer_does_is_told_and_credit_only_when_it_grows() {
     assert_eq!(
         told(&log)[1..],
         ["c0/1 ready for 3", "c0/1 ready for 4", "c0/1 settled 1..=9 None", "c0/1 settled 2..=2 Some(ForGood)"]
+    );
+}
+
+#[test]
+fn questions_have_the_answer_that_the_channel_gives_them() {
+    let (mut bench, _) = bench(CoreConfig::default());
+    let id = bench.greeted_with(0b110);
+    let ask = |number, payload| Frame::Request { link: 1, number, deadline_ms: 5, payload: Payload::from(payload) };
+    bench.send(id, &[open_told(1), ask(1, "now"), ask(2, "never"), ask(3, "what?"), publish(1, 4, "a")]);
+    assert_eq!(
+        bench.lines(id)[1..5],
+        [
+            "Reply { link: 1, number: 1, payload: \"within 5ms\" }",
+            "NoReply { link: 1, number: 2, code: NOT_ALLOWED (0x0302), text: \"never\" }",
+            "NoReply { link: 1, number: 3, code: BUSY (0x0402), text: \"not now\" }",
+            "Confirmed { link: 1, upto: 4 }"
+        ]
     );
 }
 

@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use bytes::Bytes;
-use msglib_broker::{Channel, ChannelContext, ChannelKind, ChannelLink, ConnectionHandler, Open, Payload, Reject};
+use msglib_broker::{Channel, ChannelContext, ChannelKind, ChannelLink, ConnectionHandler, Open, Publication, Reject};
 use msglib_client::{Confirmation, Connection, Error, Subscription};
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ impl Channel for Cell {
         }
         Ok(())
     }
-    fn published(&mut self, cx: &mut ChannelContext<'_>, _: ChannelLink, value: Payload<'_>) -> Result<(), Reject> {
-        self.value = value.share();
+    fn published(&mut self, cx: &mut ChannelContext<'_>, _: ChannelLink, new: Publication<'_>) -> Result<(), Reject> {
+        self.value = new.payload.share();
         self.version += 1;
         self.tell(cx);
         Ok(())

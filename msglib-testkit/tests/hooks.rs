@@ -3,7 +3,7 @@
 
 use msglib_broker::{
     Admission, Channel, ChannelContext, ChannelKind, ChannelLink, ConnectionHandler, ConnectionId, Context, ErrorCode,
-    Hello, Identity, Open, Payload, PendingAnswer, Reject,
+    Hello, Identity, Open, Payload, PendingAnswer, Publication, Reject,
 };
 use msglib_client::{Connection, Error, blocking_pull_subscribe_to_queue, publish_to_q};
 use msglib_proto::ChannelName;
@@ -78,7 +78,7 @@ impl Channel for Hooks {
     fn opened(&mut self, _: &mut ChannelContext<'_>, _: ChannelLink, _: &Open<'_>) -> Result<(), Reject> {
         self.reached(Hook::Opened)
     }
-    fn published(&mut self, _: &mut ChannelContext<'_>, _: ChannelLink, _: Payload<'_>) -> Result<(), Reject> {
+    fn published(&mut self, _: &mut ChannelContext<'_>, _: ChannelLink, _: Publication<'_>) -> Result<(), Reject> {
         self.reached(Hook::Published)
     }
     fn frame(

@@ -2,13 +2,16 @@
 
 use super::ConnectionHandler;
 use super::client::{Client, Other, Publisher};
-use crate::channel::{Channel, ChannelContext, ChannelLink, Effects};
+use crate::channel::{Channel, ChannelContext, ChannelLink, Effects, Publication, Question};
 use crate::core::{Context, TimerId};
 use crate::reason::Reject;
 use crate::table::{Key, Table};
 use core::fmt;
+use core::time::Duration;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, OwnedName};
+use msglib_proto::{
+    ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, OwnedName, PublishOptions, Settling, Verdict,
+};
 use std::collections::BTreeMap;
 
 /// The channels that are there, and how others are made.
@@ -139,21 +142,28 @@ impl ConnectionHandler {
         from: ConnectionId,
         frame: &Frame<'_>,
     ) -> Result<(), Reject> {
-        let number = frame.link();
-        let link = ChannelLink { connection: from, number };
+        let link = ChannelLink { connection: from, number: frame.link() };
         let Some((key, allowed)) = self.channel_end(link).map(|end| (end.channel, end.allowed)) else { return Ok(()) };
         let channels = &mut self.channels;
         let mut result = Ok(());
         match *frame {
-            Frame::Publish { number: publish, confirm, payload, .. } => {
-                let called = channels.call(cx, key, |channel, cx| channel.published(cx, link, payload));
-                result = called.unwrap_or(Ok(()));
+            Frame::Publish { number, confirm, payload, .. } => {
+                let message = Publication { payload, options: PublishOptions::default(), retain: false };
+                result = self.channel_published(cx, link, key, (number, confirm), message);
+            }
+            Frame::PublishWith { number, confirm, retain, options, payload, .. } => {
+                let message = Publication { payload, options, retain };
+                result = self.channel_published(cx, link, key, (number, confirm), message);
+            }
+            Frame::Request { number, deadline_ms, payload, .. } => {
+                let within = Duration::from_millis(u64::from(deadline_ms));
+                let question = Question { number, within, payload };
+                let asked = channels.call(cx, key, |channel, cx| channel.asked(cx, link, question));
+                result = asked.unwrap_or(Ok(()));
                 if let Some(publisher) = self.channel_end(link).and_then(|end| end.publisher.as_mut()) {
-                    match result {
-                        Ok(()) => publisher.accepted(publish, confirm),
-                        Err(_) => publisher.answered(publish),
-                    }
-                    self.mark_due(from, number);
+                    // Its credit comes back at once: how many questions it keeps is the channel's own affair.
+                    publisher.answered(number);
+                    self.mark_due(from, link.number);
                 }
             }
             Frame::Credit { upto, .. } if upto > allowed => {
@@ -168,6 +178,24 @@ impl ConnectionHandler {
             Frame::Refuse { first, last, verdict, .. } => {
                 channels.call(cx, key, |channel, cx| channel.settled(cx, link, first..=last, Some(verdict)));
             }
+            Frame::Settle { first, last, confirm, settling, .. } => {
+                let tags = first..=last;
+                let count = match settling {
+                    Settling::Ack => channels.call(cx, key, |channel, cx| channel.settled(cx, link, tags, None)),
+                    Settling::Again { .. } => {
+                        channels.call(cx, key, |channel, cx| channel.settled(cx, link, tags, Some(Verdict::Again)))
+                    }
+                    Settling::ForGood => {
+                        channels.call(cx, key, |channel, cx| channel.settled(cx, link, tags, Some(Verdict::ForGood)))
+                    }
+                    // There are no leases.
+                    Settling::Extend { .. } => None,
+                };
+                if confirm {
+                    let count = count.unwrap_or(0);
+                    let _ = cx.send(from, Frame::Settled { link: link.number, first, last, count });
+                }
+            }
             Frame::User { kind, flags, body, .. } => {
                 let called = channels.call(cx, key, |channel, cx| channel.frame(cx, link, kind, flags, body));
                 result = called.unwrap_or(Ok(()));
@@ -177,6 +205,26 @@ impl ConnectionHandler {
             _ => {}
         }
         self.carry_out(cx);
+        result
+    }
+
+    fn channel_published(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: ChannelLink,
+        key: Key,
+        (number, confirm): (u64, bool),
+        message: Publication<'_>,
+    ) -> Result<(), Reject> {
+        let called = self.channels.call(cx, key, |channel, cx| channel.published(cx, link, message));
+        let result = called.unwrap_or(Ok(()));
+        if let Some(publisher) = self.channel_end(link).and_then(|end| end.publisher.as_mut()) {
+            match result {
+                Ok(()) => publisher.accepted(number, confirm),
+                Err(_) => publisher.answered(number),
+            }
+            self.mark_due(link.connection, link.number);
+        }
         result
     }
 

@@ -29,12 +29,17 @@ pub(crate) fn bytes_of<'a>(frames: impl IntoIterator<Item = Frame<'a>>) -> Resul
 }
 
 pub(crate) fn hello() -> Frame<'static> {
+    hello_with(0)
+}
+
+/// With these features, a bit each.
+pub(crate) fn hello_with(features: u64) -> Frame<'static> {
     let max_payload = Limits::default().max_payload;
     let (name, mechanism, credentials) = ("bench", "", &b""[..]);
     Frame::Hello(Hello {
         min_version: 1,
         max_version: 1,
-        features: 0,
+        features,
         max_payload,
         idle_ms: 0,
         name,
@@ -45,7 +50,7 @@ pub(crate) fn hello() -> Frame<'static> {
 
 /// Opens `link` to a topic, to publish or to consume.
 pub(crate) fn open_topic(link: u32, publishes: bool) -> Frame<'static> {
-    let (kind, name) = (ChannelKind(2), ChannelName::from("bench/fan-out"));
+    let (kind, name) = (ChannelKind::TOPIC, ChannelName::from("bench/fan-out"));
     Frame::Open(Open { link, publishes, consumes: !publishes, kind, name, arguments: b"" })
 }
 

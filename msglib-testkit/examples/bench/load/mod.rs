@@ -17,6 +17,7 @@ use crate::socket::{ReadBlock, Socket};
 use crate::target::Target;
 use consuming::Consumer;
 use mio::{Events, Interest, Poll, Token};
+use msglib_proto::Feature;
 use publishing::{Burst, Publisher};
 use std::time::{Duration, Instant};
 
@@ -99,11 +100,11 @@ impl<'a> Load<'a> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut socket.stream, Token(token), interest)?;
         if !self.target.is_floor() {
-            let open = match self.plan.fans_out {
-                true => frames::open_topic(1, publishes),
-                false => frames::open(1, QUEUE, publishes),
+            let greeting = match self.plan.fans_out {
+                true => [frames::hello_with(Feature::Topics.bit()), frames::open_topic(1, publishes)],
+                false => [frames::hello(), frames::open(1, QUEUE, publishes)],
             };
-            socket.send(&bytes_of([frames::hello(), open])?)?;
+            socket.send(&bytes_of(greeting)?)?;
         }
         Ok(socket)
     }
