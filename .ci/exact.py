@@ -27,12 +27,13 @@ MESSAGES = 20_000
 FUNCTIONS = 25
 
 # In which functions the program's instructions are counted: the broker's step; with clients, all that they do.
-COUNTED = ["*::world::peers::World*::step", "*::world::clients::Clients::run"]
+COUNTED = ["*::world::peers::World*::step", "*::world::fan_out::FanOut::step", "*::world::clients::Clients::run"]
 
 MODES = {
     "ranges": "broker in memory, acks in ranges",
     "each": "broker in memory, an ack each",
     "waiting": "broker in memory, each message waits",
+    "fan-out": "broker in memory, a topic with 16 subscribers",
     "client": "two clients and the broker in memory",
     "sockets": "broker on sockets, acks in ranges",
 }

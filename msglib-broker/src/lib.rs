@@ -47,7 +47,8 @@ mod topic;
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
 pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};
 pub use core::{
-    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, End, Frames, PendingAnswer, Publish, TimerId,
+    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, PendingAnswer, Publish,
+    TimerId,
 };
 pub use dialect::{Dialect, FrameBuffer, Received, SendError};
 pub use event::Event;
@@ -62,8 +63,9 @@ pub use request::{
 };
 pub use stock::{Admission, ConnectionHandler, QueueInfo, ServiceInfo, StockConfig};
 pub use topic::{
-    BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
-    TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicRun, TopicTurn, Topics, TopicsConfig, TopicsFull,
+    BadTopic, MAX_TOPIC_LEVELS, RunId, RunOffer, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo,
+    TopicFilter, TopicId, TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicRun, TopicTurn, Topics, TopicsConfig,
+    TopicsFull,
 };
 
 pub use bytes::Bytes;

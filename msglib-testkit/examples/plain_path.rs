@@ -17,6 +17,7 @@ use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use world::BATCH;
 use world::clients::Clients;
+use world::fan_out::FanOut;
 use world::peers::{Batch, Script, World};
 
 const HELP: &str = "\
@@ -26,6 +27,7 @@ usage: plain_path MODE MESSAGES
   ranges   in memory, each batch acked at once
   each     in memory, each message acked on its own
   waiting  in memory, and each batch waits in the queue before the consumer allows it
+  fan-out  in memory, from a publisher to 16 subscribers to its topic
   client   in memory, with two clients: each message confirmed, and acked on its own
   sockets  as ranges, over loopback TCP";
 
@@ -48,6 +50,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         "ranges" => peers(World::in_memory(Script::Ranges), batches),
         "each" => peers(World::in_memory(Script::Each), batches),
         "waiting" => peers(World::in_memory(Script::Waiting), batches),
+        "fan-out" => fan_out(batches),
         "client" => clients(batches),
         "sockets" => peers(over_sockets()?, batches),
         _ => return Err(format!("there is no mode {mode:?}").into()),
@@ -67,6 +70,15 @@ fn peers<M: ConnectionManager, S: Read + Write>(mut world: World<M, S>, batches:
     println!("publisher_read {}", traffic.publisher_read);
     println!("consumer_wrote {}", traffic.consumer_wrote);
     println!("consumer_read {}", traffic.consumer_read);
+}
+
+fn fan_out(batches: u64) {
+    let mut world = FanOut::in_memory();
+    let batches: Vec<Vec<u8>> = (0..batches).map(|_| world.batch()).collect();
+    for batch in &batches {
+        world.run(batch);
+    }
+    world.finish();
 }
 
 fn clients(batches: u64) {

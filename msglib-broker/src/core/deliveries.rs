@@ -125,6 +125,26 @@ impl Deliveries<'_> {
         Err(SendError::Full)
     }
 
+    /// Whether so many deliveries with so many bytes in all can be sent, of which the largest payload has so many.
+    pub(super) fn can_take(&self, count: usize, bytes: usize, largest: usize, is_with: bool) -> bool {
+        self.out.len() + bytes <= self.high_water
+            && largest <= self.max_payload
+            && self.link.delivery_credit - self.link.delivered >= count as u64
+            && (!is_with || FrameType::DeliveryWith.is_known(self.features))
+    }
+
+    /// So many were sent; gives the tag of the first, and the link.
+    pub(super) fn took(&mut self, count: usize) -> (u64, LinkNumber) {
+        let first = self.link.delivered + 1;
+        self.link.delivered += count as u64;
+        self.counters.frames_sent += count as u64;
+        (first, self.number)
+    }
+
+    pub(super) fn out(&mut self) -> &mut SendQueue {
+        self.out
+    }
+
     /// The tag of the next delivery, if there is room and credit for it.
     #[inline]
     fn next_tag(&mut self, size: usize) -> Result<u64, SendError> {

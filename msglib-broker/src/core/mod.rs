@@ -9,6 +9,7 @@ mod connection;
 mod connections;
 mod context;
 mod deliveries;
+mod delivery_run;
 mod frames;
 mod spares;
 mod state;
@@ -18,6 +19,7 @@ pub use answers::{AnswerId, PendingAnswer};
 pub use config::{CoreConfig, Counters};
 pub use context::Context;
 pub use deliveries::Deliveries;
+pub use delivery_run::DeliveryRun;
 pub use frames::{Frames, Publish};
 pub use timers::TimerId;
 

@@ -33,7 +33,7 @@ use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, Frame, LinkNumb
 use queues::{ConsumerKey, QueueIndex, Queues};
 use services::Services;
 use std::collections::VecDeque;
-use topics::SubscriberKey;
+use topics::{Shared, SubscriberKey};
 
 /// A broker of work queues: first-in-first-out, at least once, credit, acks, refusals, redelivery.
 ///
@@ -54,6 +54,7 @@ pub struct ConnectionHandler {
     topics: Topics<SubscriberKey>,
     /// Deliveries of topics in this step.
     topics_taken: usize,
+    shared: Shared,
     services: Services,
     channels: Channels,
     admission: Box<dyn Admission>,
@@ -76,6 +77,7 @@ impl ConnectionHandler {
         ConnectionHandler {
             topics: Topics::new(config.topics.clone()),
             topics_taken: 0,
+            shared: Shared::default(),
             services: Services::default(),
             config,
             queues: Queues::default(),

@@ -2,14 +2,14 @@
 
 use super::client::{Client, Other, Publisher};
 use super::{ConnectionHandler, sorry};
-use crate::core::{Context, Frames, Publish};
+use crate::core::{Context, DeliveryRun, Frames, Publish};
 use crate::dialect::SendError;
 use crate::native::Native;
 use crate::queue::Undeliverable;
 use crate::reason::Reject;
 use crate::topic::{
-    BadTopic, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId, TopicLedger,
-    TopicName, TopicOffer, TopicTurn, TopicsFull,
+    BadTopic, RunId, RunOffer, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
+    TopicLedger, TopicName, TopicOffer, TopicTurn, TopicsFull,
 };
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{
@@ -150,12 +150,14 @@ impl ConnectionHandler {
     }
 
     fn offer_topics(&mut self, cx: &mut Context<'_>) {
-        let clients = &mut self.clients;
+        let (clients, shared) = (&mut self.clients, &mut self.shared);
+        // What has the same number as before is not the same.
+        shared.of = None;
         let mut refused = Vec::new();
         let budget = self.config.deliveries_per_step.max(1).saturating_sub(self.topics_taken);
         self.topics_taken += self.topics.dispatch_turns(self.queues.store(), budget, |turn| {
             let SubscriberKey { connection, link, .. } = *turn.subscriber();
-            deliver(cx, turn).map_err(|error| match error {
+            deliver(cx, turn, shared).map_err(|error| match error {
                 SendError::Full => {
                     if let Some(client) = Client::find(clients, connection) {
                         client.blocked_others.push(link);
@@ -267,10 +269,56 @@ struct Said<'a> {
     topic: Option<&'a [u8]>,
 }
 
-fn deliver(cx: &mut Context<'_>, turn: &mut TopicTurn<'_, SubscriberKey>) -> Result<(), SendError> {
+/// Deliveries that several subscribers get, encoded for the first of them.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    run: DeliveryRun,
+    /// Of which messages, and whether with their names; `None` for none.
+    of: Option<(RunId, bool)>,
+    /// Not if these are too much for one piece.
+    is_whole: bool,
+}
+
+impl Shared {
+    /// The deliveries of these messages, if it is worth it: if they are several, and on their way to others as well.
+    fn encode(&mut self, offer: &RunOffer<'_>, wants_names: bool) -> Option<&DeliveryRun> {
+        /// With fewer, what was encoded before is better kept.
+        const SEVERAL: usize = 4;
+        if offer.len() < SEVERAL {
+            return None;
+        }
+        let of = Some((offer.id(), wants_names));
+        if self.of == of {
+            return self.is_whole.then_some(&self.run);
+        }
+        if !offer.is_shared() {
+            return None;
+        }
+        self.of = of;
+        self.run.clear();
+        let topic = wants_names.then_some(offer.topic().as_str().as_bytes());
+        let options = DeliveryOptions { topic, ..DeliveryOptions::default() };
+        self.is_whole = offer.payloads().all(|payload| self.run.push(payload, &options));
+        self.is_whole.then_some(&self.run)
+    }
+}
+
+fn deliver(
+    cx: &mut Context<'_>,
+    turn: &mut TopicTurn<'_, SubscriberKey>,
+    shared: &mut Shared,
+) -> Result<(), SendError> {
     let SubscriberKey { connection, link, wants_names } = *turn.subscriber();
     let mut deliveries = cx.deliveries(connection, link)?;
-    while let Some(offer) = turn.next() {
+    loop {
+        if let Some(offer) = turn.run()
+            && let Some(run) = shared.encode(&offer, wants_names)
+            && deliveries.send_run(run).is_ok()
+        {
+            turn.take_run();
+            continue;
+        }
+        let Some(offer) = turn.next() else { return Ok(()) };
         match offer {
             TopicOffer::Message { tag, topic, payload, is_retained } => {
                 let sent = match wants_names || is_retained {
@@ -286,7 +334,6 @@ fn deliver(cx: &mut Context<'_>, turn: &mut TopicTurn<'_, SubscriberKey>) -> Res
             TopicOffer::Gap { lost } => deliveries.gap(lost)?,
         }
     }
-    Ok(())
 }
 
 fn filter_of(name: ChannelName<'_>) -> Result<TopicFilter<'_>, Reject> {

@@ -19,7 +19,7 @@ pub use config::{SubscribeOptions, TopicOverflow, TopicsConfig};
 pub use ledger::TopicLedger;
 pub use name::{BadTopic, MAX_TOPIC_LEVELS, TopicFilter, TopicName};
 pub use publish::TopicRun;
-pub use turn::{TopicOffer, TopicTurn};
+pub use turn::{RunId, RunOffer, TopicOffer, TopicTurn};
 
 use crate::queue::{Store, Undeliverable};
 use crate::table::{Key, Table};

@@ -52,6 +52,11 @@ impl Run {
         self.messages[at].len() + self.overhead
     }
 
+    /// Whether more than one hold it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.holders > 1
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.messages.len()

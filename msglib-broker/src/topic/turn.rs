@@ -70,6 +70,55 @@ enum Offered {
     Waiting,
 }
 
+/// Messages that were published together and wait together; see [`TopicTurn::run`].
+pub struct RunOffer<'a> {
+    runs: &'a Runs,
+    store: &'a Store,
+    index: RunIndex,
+    from: u16,
+    to: u16,
+}
+
+/// Which messages a [`RunOffer`] has. Two with the same within one dispatch have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunId(RunIndex, u16, u16);
+
+impl<'a> RunOffer<'a> {
+    /// Which messages they are.
+    pub fn id(&self) -> RunId {
+        RunId(self.index, self.from, self.to)
+    }
+
+    /// How many they are; at least one.
+    #[allow(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        usize::from(self.to - self.from)
+    }
+
+    /// Whether they wait for others as well.
+    pub fn is_shared(&self) -> bool {
+        self.runs.get(self.index).is_shared()
+    }
+
+    /// The topic that they were published on.
+    pub fn topic(&self) -> TopicName<'a> {
+        self.runs.topics.name(self.runs.get(self.index).topic)
+    }
+
+    /// The messages, in their order.
+    pub fn payloads(&self) -> impl Iterator<Item = Payload<'a>> {
+        let messages = &self.runs.get(self.index).messages[usize::from(self.from)..usize::from(self.to)];
+        let store = self.store;
+        messages.iter().map(|message| store.get(message))
+    }
+}
+
+impl fmt::Debug for RunOffer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunOffer").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
 /// What came of a turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Done {
@@ -119,6 +168,25 @@ impl<S> TopicTurn<'_, S> {
             Offered::Retained(run) => self.offer(run, 0, 1),
             Offered::Waiting => self.offer_next(),
         })
+    }
+
+    /// What comes next, if that are messages that were published together: for whoever has something to do for all of them that is the same for
+    /// each subscriber. They are not offered by this; [`take_run`](TopicTurn::take_run) takes all of them, and [`next`](TopicTurn::next)
+    /// offers the first.
+    pub fn run(&mut self) -> Option<RunOffer<'_>> {
+        if self.segment.next == self.segment.to {
+            self.take_offered();
+            self.offered = self.look_on().filter(|next| *next == Offered::Waiting)?;
+        }
+        let Segment { run, from, next, to } = self.segment;
+        (next == from).then_some(RunOffer { runs: self.runs, store: self.store, index: run, from, to })
+    }
+
+    /// Takes all that [`run`](TopicTurn::run) has shown.
+    pub fn take_run(&mut self) {
+        if self.segment.next == self.segment.from {
+            self.segment.next = self.segment.to;
+        }
     }
 
     #[inline]
@@ -211,7 +279,7 @@ impl<S> TopicTurn<'_, S> {
     fn fail(&mut self) {
         match self.offered {
             // Those before it are.
-            Offered::Waiting => self.segment.next -= 1,
+            Offered::Waiting => self.segment.next = self.segment.from.max(self.segment.next.saturating_sub(1)),
             _ => self.offered = Offered::Nothing,
         }
     }

@@ -67,6 +67,14 @@ impl SendQueue {
         self.len += bytes.len();
     }
 
+    /// Appends a copy of `bytes`, in which `edit` changes what is to be otherwise there.
+    #[inline]
+    pub fn put_edited(&mut self, bytes: &[u8], edit: impl FnOnce(&mut [u8])) {
+        let at = self.copied.len();
+        self.put(bytes);
+        edit(&mut self.copied[at..]);
+    }
+
     /// Appends `bytes` without a copy if they are at least 16 KiB, else a copy.
     pub fn put_shared(&mut self, bytes: Bytes) {
         if bytes.len() < SHARE_FROM {

@@ -1,7 +1,7 @@
 //! What peers say, as bytes that are made beforehand.
 
 use super::PAYLOAD;
-use msglib_proto::{ChannelKind, ChannelName, Frame, Hello, Open, Payload, SendQueue, encode};
+use msglib_proto::{ChannelKind, ChannelName, Feature, Frame, Hello, Open, Payload, SendQueue, encode};
 
 pub(crate) fn bytes_of<'a>(frames: impl IntoIterator<Item = Frame<'a>>) -> Vec<u8> {
     let mut queue = SendQueue::new();
@@ -25,17 +25,25 @@ pub(crate) fn credit(upto: u64) -> Frame<'static> {
 
 /// A greeting, and one link to the queue.
 pub(crate) fn greeting(publishes: bool) -> Vec<u8> {
+    greeting_and_open(0, ChannelKind::QUEUE, ChannelName::id(1), publishes)
+}
+
+/// A greeting, and one link to the topic.
+pub(crate) fn subscribing(publishes: bool) -> Vec<u8> {
+    greeting_and_open(Feature::Topics.bit(), ChannelKind::TOPIC, ChannelName::from("house/kitchen/heat"), publishes)
+}
+
+fn greeting_and_open(features: u64, kind: ChannelKind, name: ChannelName<'_>, publishes: bool) -> Vec<u8> {
     let hello = Hello {
         min_version: 1,
         max_version: 1,
-        features: 0,
+        features,
         max_payload: 1 << 20,
         idle_ms: 0,
         name: "bench",
         mechanism: "",
         credentials: b"",
     };
-    let (kind, name) = (ChannelKind::QUEUE, ChannelName::id(1));
     let open = Open { link: 1, publishes, consumes: !publishes, kind, name, arguments: b"" };
     bytes_of([Frame::Hello(hello), Frame::Open(open)])
 }

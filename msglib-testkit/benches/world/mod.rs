@@ -4,6 +4,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod clients;
+pub(crate) mod fan_out;
 pub(crate) mod peers;
 
 /// Bytes of each payload.
