@@ -54,8 +54,7 @@ impl<H: Handler> Bench<H> {
     /// A peer that has agreed on these features.
     pub fn greeted_with(&mut self, features: u64) -> ConnectionId {
         let id = self.open();
-        let Frame::Hello(hello) = hello() else { unreachable!() };
-        self.send(id, &[Frame::Hello(Hello { features, ..hello })]);
+        self.send(id, &[hello_with(features)]);
         assert_eq!(self.names(id), ["Welcome"]);
         id
     }
