@@ -32,7 +32,7 @@ mod event;
 mod handler;
 mod identity;
 mod native;
-mod queue;
+pub mod queue;
 mod random;
 mod reason;
 pub mod record;
@@ -50,7 +50,7 @@ pub use event::Event;
 pub use handler::{Handler, HandlerFn, handler_fn};
 pub use identity::Identity;
 pub use native::{Native, NativeSession};
-pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
+pub use queue::{ConsumerId, Ledger, NewMessage, Offer, Queue, QueueConfig, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
 pub use request::{
     CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,

@@ -2,7 +2,7 @@
 
 use super::queues::QueueIndex;
 use crate::core::Context;
-use crate::queue::{ConsumerId, QueueFull};
+use crate::queue::{ConsumerId, PushError};
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, LinkNumber};
 
@@ -81,7 +81,7 @@ pub(super) struct Publisher {
 struct Refusals {
     first: u64,
     last: u64,
-    why: QueueFull,
+    why: PushError,
 }
 
 impl Default for Publisher {
@@ -105,11 +105,11 @@ impl Publisher {
         }
     }
 
-    /// Refusals with consecutive numbers are told in one frame, with the words of the first.
-    pub(super) fn refused(&mut self, number: u64, why: QueueFull) {
+    /// Refusals with consecutive numbers and the same code are told in one frame, with the words of the first.
+    pub(super) fn refused(&mut self, number: u64, why: PushError) {
         self.last = number;
         match self.refusals.last_mut() {
-            Some(run) if run.last + 1 == number => run.last = number,
+            Some(run) if run.last + 1 == number && code_of(run.why) == code_of(why) => run.last = number,
             _ => self.refusals.push(Refusals { first: number, last: number, why }),
         }
     }
@@ -123,7 +123,7 @@ impl Publisher {
     /// REFUSED before the CONFIRMED that covers it (PROTOCOL §7.3).
     pub(super) fn send_outcomes(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber) {
         for Refusals { first, last, why } in self.refusals.drain(..) {
-            let (code, text) = (ErrorCode::QUEUE_FULL, why.to_string());
+            let (code, text) = (code_of(why), why.to_string());
             // Gone: there is nobody to be told any more.
             let _ = cx.send(id, Frame::Refused { link, first, last, code, text: &text });
         }
@@ -140,5 +140,13 @@ impl Publisher {
             self.credit = upto;
             let _ = cx.send(id, Frame::Credit { link, upto });
         }
+    }
+}
+
+fn code_of(why: PushError) -> ErrorCode {
+    match why {
+        PushError::QueueFull { .. } => ErrorCode::QUEUE_FULL,
+        PushError::StoreFull { .. } => ErrorCode::BUSY,
+        PushError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
     }
 }

@@ -12,12 +12,12 @@ use crate::dialect::SendError;
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
-use crate::queue::{ConsumerId, Offer, Queue, Store, Turn, Undeliverable};
+use crate::queue::{Again, ConsumerId, Offer, Queue, Settling, Store, Turn, Undeliverable};
 use crate::reason::Reject;
 use client::{Client, Link, Publisher};
 use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, Payload};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, Instant, LinkNumber, Open, Payload, Verdict};
 use queues::{ConsumerKey, QueueIndex, Queues};
 use std::collections::VecDeque;
 
@@ -76,12 +76,18 @@ impl ConnectionHandler {
 
     fn frame(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: &Frame<'_>) -> Result<(), Reject> {
         match *frame {
-            Frame::Publish { link, number, confirm, payload } => self.publish(from, link, number, confirm, payload),
+            Frame::Publish { link, number, confirm, payload } => {
+                self.publish(cx.now(), from, link, number, confirm, payload);
+            }
             Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, consumer, first..=last);
+                queue.ack(store, cx.now(), consumer, first..=last);
             }),
             Frame::Refuse { link, first, last, verdict } => self.settle(from, link, |queue, store, consumer| {
-                queue.refuse(store, consumer, first..=last, verdict);
+                let settling = match verdict {
+                    Verdict::Again => Settling::Again(Again::default()),
+                    Verdict::ForGood => Settling::ForGood,
+                };
+                queue.settle(store, cx.now(), consumer, first..=last, settling);
             }),
             Frame::Credit { link, upto } => self.settle(from, link, |queue, _, consumer| {
                 queue.allow(consumer, upto);
@@ -120,12 +126,20 @@ impl ConnectionHandler {
         Ok(())
     }
 
-    fn publish(&mut self, from: ConnectionId, link: LinkNumber, number: u64, confirm: bool, payload: Payload<'_>) {
+    fn publish(
+        &mut self,
+        now: Instant,
+        from: ConnectionId,
+        link: LinkNumber,
+        number: u64,
+        confirm: bool,
+        payload: Payload<'_>,
+    ) {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
         let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
         let (queue, store) = self.queues.get_mut(index);
-        match queue.push(store, payload) {
-            Ok(()) => publisher.accepted(number, confirm),
+        match queue.push(store, now, payload) {
+            Ok(_) => publisher.accepted(number, confirm),
             Err(full) => publisher.refused(number, full),
         }
         if !publisher.is_due {
@@ -142,8 +156,12 @@ impl ConnectionHandler {
         let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
         let (queue, store) = self.queues.get_mut(index);
         while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
-            match queue.push(store, payload) {
-                Ok(()) => publisher.accepted(number, confirm),
+            if queue.push_plain(store, payload).is_some() {
+                publisher.accepted(number, confirm);
+                continue;
+            }
+            match queue.push(store, cx.now(), payload) {
+                Ok(_) => publisher.accepted(number, confirm),
                 Err(full) => publisher.refused(number, full),
             }
         }
@@ -153,9 +171,10 @@ impl ConnectionHandler {
     /// The acks that follow one on the same link; those of consecutive tags are one.
     fn acks(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
         let from = frames.from();
+        let now = cx.now();
         let mut ack = |tags: RangeInclusive<u64>| {
             self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, consumer, tags);
+                queue.ack(store, now, consumer, tags);
             });
         };
         let Some(mut run) = frames.next_ack(cx, link) else { return };
@@ -189,21 +208,22 @@ impl ConnectionHandler {
         if let Some(publisher) = &mut link.publisher {
             publisher.send_last_outcomes(cx, from, number);
         }
-        self.leave(&link);
+        self.leave(cx.now(), &link);
     }
 
-    fn disconnected(&mut self, id: ConnectionId) {
+    fn disconnected(&mut self, cx: &Context<'_>, id: ConnectionId) {
         let Some(slot) = self.clients.get_mut(id.index()) else { return };
         let Some(client) = slot.take_if(|client| client.id == id) else { return };
         for link in client.into_links() {
-            self.leave(&link);
+            self.leave(cx.now(), &link);
         }
     }
 
     /// A client has left a queue: what it held is given back.
-    fn leave(&mut self, link: &Link) {
+    fn leave(&mut self, now: Instant, link: &Link) {
         if let Some(consumer) = link.consumer {
-            self.queues.get_mut(link.queue).0.remove_consumer(consumer);
+            let (queue, store) = self.queues.get_mut(link.queue);
+            queue.remove_consumer(store, now, consumer);
         }
         self.mark_dirty(link.queue);
         self.queues.close(link.queue);
@@ -273,7 +293,7 @@ impl ConnectionHandler {
         let clients = &mut self.clients;
         let mut refused = Vec::new();
         let (queue, store) = self.queues.get_mut(index);
-        let taken = queue.dispatch_turns(store, budget, |turn| {
+        let taken = queue.dispatch_turns(store, cx.now(), budget, |turn| {
             let ConsumerKey { connection, link } = *turn.consumer();
             deliver(cx, turn).map_err(|error| match error {
                 SendError::Full => {
@@ -310,7 +330,7 @@ impl ConnectionHandler {
         if let Some(code) = code {
             let _ = cx.send(id, Frame::Closed { link: number, code, text: &error.to_string() });
         }
-        self.leave(&link);
+        self.leave(cx.now(), &link);
     }
 }
 
@@ -345,7 +365,7 @@ impl Handler for ConnectionHandler {
         match event {
             Event::Frame { from, ref frame } => return self.frame(cx, from, frame),
             Event::Connected { id, .. } => self.connected(id),
-            Event::Disconnected { id, .. } => self.disconnected(id),
+            Event::Disconnected { id, .. } => self.disconnected(cx, id),
             Event::Drained { id } => self.drained(id),
             Event::Answered { .. } | Event::Timer { .. } => {}
         }
@@ -353,10 +373,10 @@ impl Handler for ConnectionHandler {
     }
 
     /// Whoever was connected to an earlier broker is gone, and gives back what they held.
-    fn started(&mut self, _: &mut Context<'_>) {
+    fn started(&mut self, cx: &mut Context<'_>) {
         for client in core::mem::take(&mut self.clients).into_iter().flatten() {
             for link in client.into_links() {
-                self.leave(&link);
+                self.leave(cx.now(), &link);
             }
         }
         self.due.clear();
