@@ -34,11 +34,12 @@ pub struct Store {
     classes: Vec<Class>,
     large: Vec<Bytes>,
     large_free: Vec<u32>,
-    max_payloads: usize,
-    max_bytes: usize,
-    /// How many more payloads there may be, and bytes: what there is left, for that is all that is to be looked at.
-    room: usize,
-    room_bytes: usize,
+    max_payloads: isize,
+    max_bytes: isize,
+    /// How many more payloads there may be, and bytes: what there is left, for that is all that is to be looked at. Below zero where others
+    /// than queues keep more here than queues may.
+    room: isize,
+    room_bytes: isize,
 }
 
 /// A payload in a [`Store`], to be removed from it exactly once: neither `Clone` nor `Copy`.
@@ -101,40 +102,42 @@ impl Store {
             classes: Vec::new(),
             large: Vec::new(),
             large_free: Vec::new(),
-            max_payloads: usize::MAX,
-            max_bytes: usize::MAX,
-            room: usize::MAX,
-            room_bytes: usize::MAX,
+            max_payloads: isize::MAX,
+            max_bytes: isize::MAX,
+            room: isize::MAX,
+            room_bytes: isize::MAX,
         }
     }
 
     /// With a limit on the messages of all queues together. Default: none. For an empty store.
     pub const fn with_max_messages(mut self, messages: usize) -> Store {
-        (self.max_payloads, self.room) = (messages, messages);
+        let most = at_most(messages);
+        (self.max_payloads, self.room) = (most, most);
         self
     }
 
     /// With a limit on the bytes of all queues together, each message counted with its payload and [`OVERHEAD`]. Default:
     /// none. For an empty store.
     pub const fn with_max_bytes(mut self, bytes: usize) -> Store {
-        (self.max_bytes, self.room_bytes) = (bytes, bytes);
+        let most = at_most(bytes);
+        (self.max_bytes, self.room_bytes) = (most, most);
         self
     }
 
     /// Payloads in it: the messages of all queues.
     pub const fn payloads(&self) -> usize {
-        self.max_payloads - self.room
+        (self.max_payloads - self.room) as usize
     }
 
     /// Bytes that these count for, each with [`OVERHEAD`].
     pub const fn bytes(&self) -> usize {
-        self.max_bytes - self.room_bytes
+        (self.max_bytes - self.room_bytes) as usize
     }
 
     /// Whether one more that counts for so many bytes is within the limits.
     #[inline]
     pub(super) fn has_room(&self, size: usize) -> bool {
-        self.room > 0 && size <= self.room_bytes
+        self.room > 0 && size as isize <= self.room_bytes
     }
 
     /// Bytes of memory that are held for small payloads, used or not.
@@ -144,14 +147,9 @@ impl Store {
     }
 
     /// Takes a copy of a small payload, and of a large one that cannot be shared.
-<<<<<<< HEAD
     pub(crate) fn put(&mut self, payload: Payload<'_>) -> Stored {
-        self.payloads += 1;
-=======
-    pub(super) fn put(&mut self, payload: Payload<'_>) -> Stored {
         self.room -= 1;
-        self.room_bytes -= payload.len() + OVERHEAD;
->>>>>>> 2e4927a (The queue is put together from parts: order, dispatch, redelivery, overflow; with ids, leases, delays, times to live, dead letters)
+        self.room_bytes -= (payload.len() + OVERHEAD) as isize;
         let at = match payload.len() {
             0 => 0,
             len @ 1..LARGE => self.class(class_of(len)).put(&payload),
@@ -172,14 +170,9 @@ impl Store {
     }
 
     #[inline]
-<<<<<<< HEAD
     pub(crate) fn remove(&mut self, stored: Stored) {
-        self.payloads -= 1;
-=======
-    pub(super) fn remove(&mut self, stored: Stored) {
         self.room += 1;
-        self.room_bytes += stored.len() + OVERHEAD;
->>>>>>> 2e4927a (The queue is put together from parts: order, dispatch, redelivery, overflow; with ids, leases, delays, times to live, dead letters)
+        self.room_bytes += (stored.len() + OVERHEAD) as isize;
         match stored.len() {
             0 => {}
             len @ 1..LARGE => self.classes[class_of(len)].remove(stored.at),
@@ -206,6 +199,11 @@ impl Store {
         }
         &mut self.classes[index]
     }
+}
+
+/// A limit; what is above cannot be reached.
+const fn at_most(limit: usize) -> isize {
+    if limit > isize::MAX as usize { isize::MAX } else { limit as isize }
 }
 
 /// Sizes up to 256 in steps of 16, from there on four steps to each power of two.
