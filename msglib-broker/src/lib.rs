@@ -32,6 +32,7 @@ mod event;
 mod handler;
 mod identity;
 mod native;
+pub mod policy;
 pub mod queue;
 mod random;
 mod reason;
@@ -56,7 +57,7 @@ pub use request::{
     CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
     ResponderId,
 };
-pub use stock::{ConnectionHandler, QueueInfo, StockConfig};
+pub use stock::{ConnectionHandler, ConsumerKey, DeclareError, QueueInfo, QueueState, StockConfig};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo, TopicFilter, TopicId,
     TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicTurn, Topics, TopicsConfig, TopicsFull,

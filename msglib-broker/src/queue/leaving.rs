@@ -27,6 +27,12 @@ impl<C> Queue<C> {
         self.special().is_watched = true;
     }
 
+    /// Whether there is more to it than a ring of payloads and consumers: only then can there be something due, or departed.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        self.special.is_some()
+    }
+
     /// The next message that has left the queue: a dead letter on its way, or whatever it was if the queue is
     /// [watched](Queue::watch). To be asked after each call in which a message can leave: all but those that only look.
     pub fn take_departed(&mut self) -> Option<Departed> {
@@ -47,8 +53,10 @@ impl<C> Queue<C> {
 
     /// Drops every message that waits, ready or delayed; those in flight stay. Returns how many. Takes as long as there are messages.
     pub fn purge(&mut self, store: &mut Store, now: Instant) -> usize {
+        let before = self.ledger().purged;
         let mut purge = self.begin_purge();
-        self.go_on_with_purge(store, now, &mut purge, usize::MAX).0
+        self.go_on_with_purge(store, now, &mut purge, usize::MAX);
+        (self.ledger().purged - before) as usize
     }
 
     /// A purge of what waits now, to be done in steps.
@@ -56,7 +64,7 @@ impl<C> Queue<C> {
         Purge { upto: MessageId::new(self.books.accepted), at: 0 }
     }
 
-    /// Looks at so many messages at most; how many were dropped, and whether that was all.
+    /// Looks at so many messages at most; at how many it has looked, and whether that was all.
     pub(crate) fn go_on_with_purge(
         &mut self,
         store: &mut Store,
@@ -64,13 +72,13 @@ impl<C> Queue<C> {
         purge: &mut Purge,
         most: usize,
     ) -> (usize, bool) {
-        let (mut looked, mut dropped) = (0, 0);
+        let mut looked = 0;
         while looked < most && !self.fresh.is_empty() && self.first_fresh() <= purge.upto.value() {
             let Some(payload) = self.fresh.pop_front() else { break };
             self.books.one_less(payload.len() + super::OVERHEAD);
             store.remove(payload);
             self.special().tallies.purged += 1;
-            (looked, dropped) = (looked + 1, dropped + 1);
+            looked += 1;
         }
         let is_ring_used = !self.fresh.is_empty();
         let (special, mut env) = self.parts(store, now);
@@ -80,14 +88,13 @@ impl<C> Queue<C> {
             let is_meant = |record: &&Record| record.state != State::InFlight && record.id <= purge.upto;
             if special.messages.find(ticket).filter(is_meant).is_some() {
                 special.purge(&mut env, ticket);
-                dropped += 1;
             }
             (looked, purge.at) = (looked + 1, purge.at + 1);
         }
         let is_done = looked < most;
         self.update_plain();
         super::relax(&mut self.fresh);
-        (dropped, is_done)
+        (looked, is_done)
     }
 
     /// Takes out dead letters that wait, at most so many, those that were accepted first, as far as `is_wanted` says. They are to go
@@ -124,7 +131,7 @@ impl<C> Queue<C> {
     }
 
     /// What is left of a queue that is no more.
-    fn into_payloads(self) -> impl Iterator<Item = Stored> {
+    pub(crate) fn into_payloads(self) -> impl Iterator<Item = Stored> {
         let held = self.consumers.into_consumers().flat_map(|consumer| consumer.in_flight.into_held());
         let plain = held.filter_map(|held| match held {
             Held::Plain(payload, _) => Some(payload),

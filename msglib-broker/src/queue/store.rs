@@ -169,7 +169,7 @@ impl Store {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, stored: Stored) {
         self.room += 1;
         self.room_bytes += (stored.len() + OVERHEAD) as isize;

@@ -1,31 +1,49 @@
-//! The stock handler: queues as most would want them, built on the parts in [`queue`](crate::Queue).
+//! The stock handler: queues as most would want them, built on the parts in [`queue`](crate::queue).
 
+mod alarms;
 mod client;
+mod clock;
 mod config;
+mod consumer_key;
+mod delivering;
+mod departing;
+mod info;
+mod operations;
+mod publishing;
 mod queues;
+mod settling;
 
 pub use config::StockConfig;
-pub use queues::QueueInfo;
+pub use consumer_key::ConsumerKey;
+pub use info::{QueueInfo, QueueState};
+pub use operations::DeclareError;
 
-use crate::core::{Context, Frames, Publish};
-use crate::dialect::SendError;
+use crate::core::{Context, Frames};
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
-use crate::queue::{Again, ConsumerId, Offer, Queue, Settling, Store, Turn, Undeliverable};
+use crate::policy::Policy;
+use crate::queue::Store;
 use crate::reason::Reject;
+use alarms::Alarms;
 use client::{Client, Link, Publisher};
-use core::ops::RangeInclusive;
+use clock::Clock;
+use core::fmt;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, Instant, LinkNumber, Open, Payload, Verdict};
-use queues::{ConsumerKey, QueueIndex, Queues};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Frame, Instant, LinkNumber, Open};
+use operations::Chores;
+use queues::{QueueIndex, Queues};
 use std::collections::VecDeque;
 
-/// A broker of work queues: first-in-first-out, at least once, credit, acks, refusals, redelivery.
+/// A broker of work queues: at least once, with credit, acks, refusals and redelivery; and as much of what a [`Queue`](crate::Queue) can do as
+/// its configuration says.
 ///
-/// Queues are made when they are first opened. A message that was accepted is delivered until a consumer acks it or refuses it
-/// for good; what a consumer held when it went away is given back at the front, its count raised. A queue at its limit refuses
-/// new messages, with the reason. Everything is in memory: when the broker ends, so does what it held.
+/// Queues are made when they are first opened, or [declared](ConnectionHandler::declare) by the program. A message that was accepted is
+/// delivered until a consumer acks it, or until what its queue's configuration says happens to it; what a consumer held when it went away
+/// comes back at the front, its count raised. A queue at its limit refuses new messages, with the reason, unless it is told to drop some.
+/// Everything is in memory: when the broker ends, so does what it held.
+///
+/// Single decisions can be the user's own: see [`Policy`].
 ///
 /// ```
 /// use msglib_broker::{ConnectionHandler, QueueConfig, StockConfig};
@@ -34,37 +52,68 @@ use std::collections::VecDeque;
 /// let handler = ConnectionHandler::with_config(StockConfig::default().with_queue(small));
 /// assert_eq!(handler.queues().count(), 0);
 /// ```
-#[derive(Debug, Default)]
 pub struct ConnectionHandler {
     config: StockConfig,
     queues: Queues,
+    policy: Option<Box<dyn Policy>>,
     /// By the index of the connection.
     clients: Vec<Option<Client>>,
     /// Links whose publisher is due an outcome or credit, each once.
     due: Vec<(ConnectionId, LinkNumber)>,
     /// Queues that may have something to dispatch, each once.
     dirty: VecDeque<QueueIndex>,
+    alarms: Alarms,
+    chores: Chores,
+    clock: Clock,
 }
 
 impl ConnectionHandler {
     /// The stock handler with its defaults.
     pub fn new() -> ConnectionHandler {
-        ConnectionHandler::default()
+        ConnectionHandler::with_config(StockConfig::default())
     }
 
     /// The stock handler with another configuration.
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
-        ConnectionHandler { config, ..ConnectionHandler::default() }
+        let store = Store::new().with_max_messages(config.max_messages).with_max_bytes(config.max_bytes);
+        ConnectionHandler {
+            queues: Queues::new(store, config.max_queues, config.queue.clone()),
+            config,
+            policy: None,
+            clients: Vec::new(),
+            due: Vec::new(),
+            dirty: VecDeque::new(),
+            alarms: Alarms::default(),
+            chores: Chores::default(),
+            clock: Clock::default(),
+        }
     }
 
-    /// Every queue that exists, in the order in which they were made.
+    /// With decisions of the user's own. To be called before there is a queue, for those that are there are not asked again.
+    #[must_use]
+    pub fn with_policy(mut self, policy: impl Policy + 'static) -> ConnectionHandler {
+        self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &StockConfig {
+        &self.config
+    }
+
+    /// Every queue that exists, in an order that stays the same: that in which they were made, but for the places of queues that are gone.
     pub fn queues(&self) -> impl Iterator<Item = QueueInfo<'_>> {
         self.queues.iter()
     }
 
-    /// One queue; `None` if nobody has opened it yet.
+    /// One queue; `None` if there is none by that name.
     pub fn queue<'n>(&self, name: impl Into<ChannelName<'n>>) -> Option<QueueInfo<'_>> {
-        self.queues.find(name.into()).map(|index| self.queues.info(index))
+        self.queues.find(name.into()).and_then(|index| self.queues.info(index))
+    }
+
+    /// Messages in all queues, and the bytes that they count for.
+    pub fn held(&self) -> (usize, usize) {
+        (self.queues.store().payloads(), self.queues.store().bytes())
     }
 
     fn connected(&mut self, id: ConnectionId) {
@@ -77,19 +126,11 @@ impl ConnectionHandler {
     fn frame(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: &Frame<'_>) -> Result<(), Reject> {
         match *frame {
             Frame::Publish { link, number, confirm, payload } => {
-                self.publish(cx.now(), from, link, number, confirm, payload);
+                self.publish_from(cx, (from, link), number, confirm, payload.into())?;
             }
-            Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, cx.now(), consumer, first..=last);
-            }),
-            Frame::Refuse { link, first, last, verdict } => self.settle(from, link, |queue, store, consumer| {
-                let settling = match verdict {
-                    Verdict::Again => Settling::Again(Again::default()),
-                    Verdict::ForGood => Settling::ForGood,
-                };
-                queue.settle(store, cx.now(), consumer, first..=last, settling);
-            }),
-            Frame::Credit { link, upto } => self.settle(from, link, |queue, _, consumer| {
+            Frame::Ack { link, first, last } => self.ack(cx, (from, link), first..=last),
+            Frame::Refuse { link, first, last, verdict } => self.refuse(cx, (from, link), first..=last, verdict),
+            Frame::Credit { link, upto } => self.with_consumer(cx, (from, link), |queue, _, consumer| {
                 queue.allow(consumer, upto);
             }),
             Frame::Open(ref open) => self.open(cx, from, open)?,
@@ -112,93 +153,22 @@ impl ConnectionHandler {
         if !open.arguments.is_empty() {
             return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
         }
-        let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
-        let queue = self.queues.open(open.name, &self.config, cx.hash_secret())?;
-        let consumer = open
-            .consumes
-            .then(|| self.queues.get_mut(queue).0.add_consumer(ConsumerKey { connection: from, link: open.link }));
+        if Client::find(&mut self.clients, from).is_none() {
+            return Ok(());
+        }
+        let index = self.open_queue(cx, open.name, None)?;
+        self.queues.link(index);
+        let key = ConsumerKey { connection: from, link: open.link };
+        let consumer = open.consumes.then(|| self.queues.get_mut(index).0.add_consumer(key));
         let publisher = open.publishes.then(Publisher::default);
-        client.put(open.link, Link { queue, consumer, publisher });
+        if let Some(client) = Client::find(&mut self.clients, from) {
+            client.put(open.link, Link { queue: index, consumer, publisher });
+        }
         if open.publishes {
             // Its first credit goes out with this step.
             self.mark_due(from, open.link);
         }
         Ok(())
-    }
-
-    fn publish(
-        &mut self,
-        now: Instant,
-        from: ConnectionId,
-        link: LinkNumber,
-        number: u64,
-        confirm: bool,
-        payload: Payload<'_>,
-    ) {
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        match queue.push(store, now, payload) {
-            Ok(_) => publisher.accepted(number, confirm),
-            Err(full) => publisher.refused(number, full),
-        }
-        if !publisher.is_due {
-            publisher.is_due = true;
-            self.due.push((from, link));
-        }
-        self.mark_dirty(index);
-    }
-
-    /// The publishes that follow one on the same link, which has marked what is to be done at the end of the step.
-    fn publishes(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
-        let from = frames.from();
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
-            if queue.push_plain(store, payload).is_some() {
-                publisher.accepted(number, confirm);
-                continue;
-            }
-            match queue.push(store, cx.now(), payload) {
-                Ok(_) => publisher.accepted(number, confirm),
-                Err(full) => publisher.refused(number, full),
-            }
-        }
-        self.mark_dirty(index);
-    }
-
-    /// The acks that follow one on the same link; those of consecutive tags are one.
-    fn acks(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
-        let from = frames.from();
-        let now = cx.now();
-        let mut ack = |tags: RangeInclusive<u64>| {
-            self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, now, consumer, tags);
-            });
-        };
-        let Some(mut run) = frames.next_ack(cx, link) else { return };
-        while let Some(next) = frames.next_ack(cx, link) {
-            match run.end().checked_add(1) == Some(*next.start()) {
-                true => run = *run.start()..=*next.end(),
-                false => ack(core::mem::replace(&mut run, next)),
-            }
-        }
-        ack(run);
-    }
-
-    /// Does something that may make room for deliveries, on the consumer of a link.
-    fn settle(
-        &mut self,
-        from: ConnectionId,
-        link: LinkNumber,
-        act: impl FnOnce(&mut Queue<ConsumerKey>, &mut Store, ConsumerId),
-    ) {
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(consumer)) = (open.queue, open.consumer) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        act(queue, store, consumer);
-        self.mark_dirty(index);
     }
 
     /// The client's CLOSE: what is due goes out before CLOSED does (PROTOCOL §5.4).
@@ -208,129 +178,78 @@ impl ConnectionHandler {
         if let Some(publisher) = &mut link.publisher {
             publisher.send_last_outcomes(cx, from, number);
         }
-        self.leave(cx.now(), &link);
+        self.leave(cx, &link);
     }
 
-    fn disconnected(&mut self, cx: &Context<'_>, id: ConnectionId) {
+    fn disconnected(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         let Some(slot) = self.clients.get_mut(id.index()) else { return };
         let Some(client) = slot.take_if(|client| client.id == id) else { return };
         for link in client.into_links() {
-            self.leave(cx.now(), &link);
+            self.leave(cx, &link);
         }
     }
 
-    /// A client has left a queue: what it held is given back.
-    fn leave(&mut self, now: Instant, link: &Link) {
+    /// A client has left a queue: what it held comes back.
+    fn leave(&mut self, cx: &mut Context<'_>, link: &Link) {
         if let Some(consumer) = link.consumer {
+            let now = self.clock.now();
             let (queue, store) = self.queues.get_mut(link.queue);
             queue.remove_consumer(store, now, consumer);
         }
-        self.mark_dirty(link.queue);
-        self.queues.close(link.queue);
+        self.changed(cx, link.queue);
+        self.queues.unlink(link.queue);
     }
 
     /// There is room again on a connection: its consumers may have deliveries.
-    fn drained(&mut self, id: ConnectionId) {
+    fn drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         let Some(client) = Client::find(&mut self.clients, id) else { return };
-        let blocked = client.take_blocked();
-        for number in blocked {
-            self.settle(id, number, |queue, _, consumer| queue.unblock(consumer));
+        for number in client.take_blocked() {
+            self.with_consumer(cx, (id, number), |queue, _, consumer| queue.unblock(consumer));
         }
     }
 
-    fn mark_due(&mut self, id: ConnectionId, number: LinkNumber) {
-        let Some(link) = Client::find(&mut self.clients, id).and_then(|client| client.get_mut(number)) else { return };
-        if let Some(publisher) = &mut link.publisher
-            && !publisher.is_due
-        {
-            publisher.is_due = true;
-            self.due.push((id, number));
+    /// The queue of that name, which is made if it is not there.
+    fn open_queue(
+        &mut self,
+        cx: &Context<'_>,
+        name: ChannelName<'_>,
+        config: Option<crate::queue::QueueConfig>,
+    ) -> Result<QueueIndex, Reject> {
+        let policy = &mut self.policy;
+        let order = || policy.as_mut()?.order(name);
+        let (index, is_new) = self.queues.open(name, config.map(Into::into), cx.hash_secret(), order)?;
+        if is_new && self.policy.is_some() {
+            self.queues.get_mut(index).0.watch();
         }
+        Ok(index)
     }
 
+    /// After everything that can change what there is to dispatch, what is due, or who has left.
+    #[inline]
+    fn changed(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
+        if self.queues.slot(index).queue.is_special() {
+            self.changed_special(cx, index);
+        }
+        self.mark_dirty(index);
+    }
+
+    #[cold]
+    fn changed_special(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
+        self.see_off(cx, index);
+        self.alarms.touch(&mut self.queues, index);
+    }
+
+    #[inline]
     fn mark_dirty(&mut self, queue: QueueIndex) {
         if self.queues.mark_dirty(queue) {
             self.dirty.push_back(queue);
         }
     }
 
-    /// One confirm, and one credit, for all that a link published in this step.
-    fn send_outcomes(&mut self, cx: &mut Context<'_>) {
-        let mut due = core::mem::take(&mut self.due);
-        for (id, number) in due.drain(..) {
-            let client = Client::find(&mut self.clients, id);
-            let Some(publisher) = client.and_then(|client| client.get_mut(number)?.publisher.as_mut()) else {
-                continue;
-            };
-            publisher.is_due = false;
-            publisher.send_outcomes(cx, id, number);
-            publisher.send_credit(cx, id, number, self.config.publish_window);
-        }
-        self.due = due;
-    }
-
-    /// Each dirty queue has a turn; what is left over when the step's budget is used up goes on in the next step.
-    fn dispatch(&mut self, cx: &mut Context<'_>) {
-        let mut budget = self.config.deliveries_per_step.max(1);
-        for _ in 0..self.dirty.len() {
-            if budget == 0 {
-                break;
-            }
-            let Some(index) = self.dirty.pop_front() else { break };
-            let turn = budget.min(self.config.deliveries_per_turn.max(1));
-            budget -= self.dispatch_queue(cx, index, turn);
-            self.queues.clear_dirty(index);
-            if self.queues.get_mut(index).0.can_dispatch() {
-                self.mark_dirty(index);
-            }
-        }
-        if !self.dirty.is_empty() {
-            cx.continue_soon();
-        }
-    }
-
-    fn dispatch_queue(&mut self, cx: &mut Context<'_>, index: QueueIndex, budget: usize) -> usize {
-        let clients = &mut self.clients;
-        let mut refused = Vec::new();
-        let (queue, store) = self.queues.get_mut(index);
-        let taken = queue.dispatch_turns(store, cx.now(), budget, |turn| {
-            let ConsumerKey { connection, link } = *turn.consumer();
-            deliver(cx, turn).map_err(|error| match error {
-                SendError::Full => {
-                    if let Some(client) = Client::find(clients, connection) {
-                        client.blocked.push(link);
-                    }
-                    Undeliverable::Full
-                }
-                _ => {
-                    refused.push((connection, link, error));
-                    Undeliverable::Gone
-                }
-            })
-        });
-        for (id, number, error) in refused {
-            self.dismiss(cx, id, number, &error);
-        }
-        taken
-    }
-
-    /// A consumer that could not be delivered to; the queue has removed it. If it is still there, its link is closed.
-    fn dismiss(&mut self, cx: &mut Context<'_>, id: ConnectionId, number: LinkNumber, error: &SendError) {
-        let Some(client) = Client::find(&mut self.clients, id) else { return };
-        let Some(mut link) = client.remove(number) else { return };
-        if let Some(publisher) = &mut link.publisher {
-            publisher.send_last_outcomes(cx, id, number);
-        }
-        let code = match error {
-            SendError::TooLarge { .. } => Some(ErrorCode::CONSUMER_TOO_SMALL),
-            // It is leaving, and its goodbye is on the way.
-            SendError::Gone => None,
-            _ => Some(ErrorCode::INTERNAL),
-        };
-        if let Some(code) = code {
-            let _ = cx.send(id, Frame::Closed { link: number, code, text: &error.to_string() });
-        }
-        self.leave(cx.now(), &link);
+    /// What time it is for the queues.
+    #[inline]
+    fn now(&mut self, cx: &Context<'_>) -> Instant {
+        self.clock.read(cx.now())
     }
 }
 
@@ -350,24 +269,16 @@ impl Run {
     }
 }
 
-fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(), SendError> {
-    let ConsumerKey { connection, link } = *turn.consumer();
-    let mut deliveries = cx.deliveries(connection, link)?;
-    while let Some(Offer { tag, count, payload, .. }) = turn.next() {
-        let sent = deliveries.send(count, payload)?;
-        debug_assert_eq!(sent, tag, "the queue and the link count the same deliveries");
-    }
-    Ok(())
-}
-
 impl Handler for ConnectionHandler {
     fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        self.now(cx);
         match event {
             Event::Frame { from, ref frame } => return self.frame(cx, from, frame),
             Event::Connected { id, .. } => self.connected(id),
             Event::Disconnected { id, .. } => self.disconnected(cx, id),
-            Event::Drained { id } => self.drained(id),
-            Event::Answered { .. } | Event::Timer { .. } => {}
+            Event::Drained { id } => self.drained(cx, id),
+            Event::Timer { timer, .. } => self.ring(cx, timer),
+            Event::Answered { .. } => {}
         }
         Ok(())
     }
@@ -376,14 +287,17 @@ impl Handler for ConnectionHandler {
     fn started(&mut self, cx: &mut Context<'_>) {
         for client in core::mem::take(&mut self.clients).into_iter().flatten() {
             for link in client.into_links() {
-                self.leave(cx.now(), &link);
+                self.leave(cx, &link);
             }
         }
         self.due.clear();
+        self.alarms.forget_timer();
+        self.clock.begin();
     }
 
     /// As `handle` would, but for the runs.
     fn frames(&mut self, cx: &mut Context<'_>, mut frames: Frames<'_, Native>) {
+        self.now(cx);
         let from = frames.from();
         let mut run = None;
         while frames.handle_next(cx, |cx, frame| {
@@ -391,17 +305,37 @@ impl Handler for ConnectionHandler {
             self.frame(cx, from, &frame)
         }) {
             match run.take() {
-                Some(Run::Publishes(link)) => self.publishes(cx, &mut frames, link),
+                // A policy is asked for each message.
+                Some(Run::Publishes(link)) if self.policy.is_none() => self.publishes(cx, &mut frames, link),
                 Some(Run::Acks(link)) => self.acks(cx, &mut frames, link),
-                None => {}
+                _ => {}
             }
         }
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        self.now(cx);
+        self.do_chores(cx);
         // Deliveries first: what is queued first is written first, and a consumer waits for its message more than a publisher for
         // its confirm.
         self.dispatch(cx);
         self.send_outcomes(cx);
+        self.set_timer(cx);
+    }
+}
+
+impl Default for ConnectionHandler {
+    fn default() -> ConnectionHandler {
+        ConnectionHandler::new()
+    }
+}
+
+impl fmt::Debug for ConnectionHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionHandler")
+            .field("config", &self.config)
+            .field("queues", &self.queues.iter().collect::<Vec<_>>())
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
     }
 }

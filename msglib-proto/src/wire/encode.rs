@@ -194,7 +194,7 @@ fn encode_welcome(welcome: &Welcome<'_>, out: &mut SendQueue) -> Result<(), Enco
 /// # Errors
 ///
 /// As [`encode`].
-#[inline]
+#[inline(always)]
 pub fn encode_delivery(
     link: LinkNumber,
     tag: u64,
