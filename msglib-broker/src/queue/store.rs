@@ -160,7 +160,7 @@ impl Store {
         Stored { at, len_and_one }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, stored: &Stored) -> Payload<'_> {
         match stored.len() {
             0 => Payload::from(&[]),

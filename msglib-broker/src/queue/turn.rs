@@ -102,9 +102,21 @@ impl<C> Turn<'_, C> {
     #[allow(clippy::should_implement_trait)]
     #[inline]
     pub fn next(&mut self) -> Option<Offer<'_, C>> {
-        if self.special.is_some() {
-            return self.next_special();
+        match self.is_plain() {
+            true => self.next_plain(),
+            false => self.next_special(),
         }
+    }
+
+    /// Whether all that waits is nothing but payloads that were never delivered; it stays so for the whole turn.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.special.is_none()
+    }
+
+    /// As [`next`](Turn::next), where the turn [is plain](Turn::is_plain): for whoever has looked at that before.
+    #[inline(always)]
+    pub(crate) fn next_plain(&mut self) -> Option<Offer<'_, C>> {
         self.taken += usize::from(self.offered.take().is_some());
         if self.taken == self.most {
             return None;

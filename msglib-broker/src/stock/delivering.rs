@@ -117,6 +117,12 @@ impl Dispatch<ConsumerKey> for Picks<'_> {
 fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(), SendError> {
     let ConsumerKey { connection, link } = *turn.consumer();
     let mut deliveries = cx.deliveries(connection, link)?;
+    if turn.is_plain() {
+        while let Some(Offer { count, payload, .. }) = turn.next_plain() {
+            deliveries.send(count, payload)?;
+        }
+        return Ok(());
+    }
     while let Some(Offer { tag, count, payload, .. }) = turn.next() {
         let sent = deliveries.send(count, payload)?;
         debug_assert_eq!(sent, tag, "the queue and the link count the same deliveries");

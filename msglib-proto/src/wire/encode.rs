@@ -340,7 +340,7 @@ fn write_frame(
     Ok(())
 }
 
-#[inline]
+#[inline(always)]
 fn write_with_payload<const N: usize>(
     head: Head,
     fixed: [u8; N],
