@@ -206,7 +206,7 @@ mod tests {
                 _ => New,
             };
             assert_eq!(producers.judge(producer, sequence), expected);
-            if expected == New && random.next() % 4 > 0 {
+            if expected == New && !random.next().is_multiple_of(4) {
                 producers.accepted(producer, sequence);
                 accepted.insert(sequence);
                 highest = highest.max(sequence);
