@@ -9,7 +9,7 @@ pub use config::BrokerConfig;
 pub use step::{Shutdown, Step};
 pub use stop::Stop;
 
-use crate::core::{Core, CoreConfig, Counters, End};
+use crate::core::{Context, Core, CoreConfig, Counters, End};
 use crate::dialect::Dialect;
 use crate::handler::Handler;
 use crate::native::Native;
@@ -190,6 +190,20 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     /// The handler, to change.
     pub fn handler_mut(&mut self) -> &mut H {
         self.core.handler_mut()
+    }
+
+    /// Lets the program do something with the handler, with the hands that a handler has: for the operations of
+    /// [`ConnectionHandler`](crate::ConnectionHandler), say. What is queued goes out with the next step, which waits for nothing. A
+    /// recording does not have it: a replay needs it done again, between the same steps.
+    ///
+    /// ```
+    /// # fn run<M: msglib_broker::ConnectionManager>(mut broker: msglib_broker::Broker<msglib_broker::ConnectionHandler, M>) {
+    /// broker.act(|handler, cx| handler.publish(cx, "jobs", "from the program itself")).expect("there is room");
+    /// # }
+    /// ```
+    pub fn act<R>(&mut self, act: impl FnOnce(&mut H, &mut Context<'_, D>) -> R) -> R {
+        let now = self.manager.now();
+        self.core.act(now, act)
     }
 
     /// What moves the bytes.

@@ -35,7 +35,8 @@ mod event;
 mod handler;
 mod identity;
 mod native;
-mod queue;
+pub mod policy;
+pub mod queue;
 mod random;
 mod reason;
 pub mod record;
@@ -55,13 +56,15 @@ pub use event::Event;
 pub use handler::{Handler, HandlerFn, handler_fn};
 pub use identity::Identity;
 pub use native::{Native, NativeSession};
-pub use queue::{ConsumerId, Ledger, Offer, Queue, QueueConfig, QueueFull, Store, Turn, Undeliverable};
+pub use queue::{ConsumerId, Ledger, NewMessage, Offer, Queue, QueueConfig, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
 pub use request::{
     CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
     ResponderId,
 };
-pub use stock::{Admission, ConnectionHandler, QueueInfo, ServiceInfo, StockConfig};
+pub use stock::{
+    Admission, ConnectionHandler, ConsumerKey, DeclareError, QueueInfo, QueueState, ServiceInfo, StockConfig,
+};
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, RunId, RunOffer, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo,
     TopicFilter, TopicId, TopicLedger, TopicName, TopicOffer, TopicOverflow, TopicRun, TopicTurn, Topics, TopicsConfig,

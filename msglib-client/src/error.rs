@@ -58,6 +58,15 @@ pub enum Error {
         /// Why, for a person.
         text: Arc<str>,
     },
+    /// There is no answer to a request, and there will be none. The connection goes on.
+    #[error("no reply: {}", why(.code, .text))]
+    NoReply {
+        /// Why: [`ErrorCode::NO_RESPONDER`], [`ErrorCode::TIMED_OUT`], [`ErrorCode::RESPONDER_GONE`], or what the responder or the broker
+        /// says.
+        code: ErrorCode,
+        /// Why, for a person.
+        text: Arc<str>,
+    },
     /// The link to the channel was refused, or has ended: nothing more comes of this subscription or publish. The
     /// connection goes on.
     #[error("the link to the channel has ended: {}", why(.code, .text))]
@@ -109,6 +118,7 @@ impl Error {
             Error::ClosedByBroker { code, .. }
             | Error::FailedByBroker { code, .. }
             | Error::Refused { code, .. }
+            | Error::NoReply { code, .. }
             | Error::LinkClosed { code, .. } => code.is_worth_retrying(),
             Error::Closed
             | Error::Protocol(_)
@@ -129,6 +139,7 @@ impl Error {
             | Error::FailedByBroker { .. }
             | Error::Protocol(_) => true,
             Error::Refused { .. }
+            | Error::NoReply { .. }
             | Error::LinkClosed { .. }
             | Error::TooManyLinks { .. }
             | Error::NotAgreed(_)
@@ -144,6 +155,7 @@ impl Error {
             Error::ClosedByBroker { code, .. }
             | Error::FailedByBroker { code, .. }
             | Error::Refused { code, .. }
+            | Error::NoReply { code, .. }
             | Error::LinkClosed { code, .. } => Some(*code),
             _ => None,
         }

@@ -42,8 +42,10 @@ mod number_ranges;
 mod session;
 
 pub use connection::{
-    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Iter, Publisher, Refusal, Refusals, Settler,
-    Subscription, blocking_pull_subscribe_to_queue, publish_to_q, publish_to_q_confirmed, subscribe_with_prefetch,
+    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Iter, PendingReply, Publisher, Refusal, Refusals,
+    Request, Service, Settlement, Settler, Subscription, blocking_pull_subscribe_to_queue, publish_retained_to_topic,
+    publish_to_q, publish_to_q_confirmed, publish_to_topic, request, serve, subscribe_to_topic,
+    subscribe_with_prefetch,
 };
 pub use error::Error;
 pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionConfig, SessionError, UserFrame};
@@ -51,5 +53,7 @@ pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionC
 // What the signatures above speak of, so that a client needs no other crate.
 pub use bytes::Bytes;
 pub use msglib_proto::{
-    ChannelKind, ChannelName, EncodeError, ErrorCode, NameError, OwnedName, Payload, ProtocolError, Verdict,
+    ChannelKind, ChannelName, EncodeError, ErrorCode, Feature, NameError, OwnedName, Payload, ProtocolError,
+    PublishOptions, QueueDispatch, QueueOrder, QueueOverflow, QueueSettings, Settling, TopicOverflow, TopicSettings,
+    Verdict,
 };

@@ -91,18 +91,18 @@ fn queue(bencher: Bencher<'_, '_>, waiting: u64) {
     let consumer = queue.add_consumer(0);
     queue.allow(consumer, u64::MAX);
     for _ in 0..waiting {
-        queue.push(&mut store, &payload).expect("there is room");
+        queue.push(&mut store, Instant::ZERO, &payload).expect("there is room");
     }
     let mut tag = 0;
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         for _ in 0..BATCH {
-            let _ = queue.push(&mut store, black_box(&payload));
+            let _ = queue.push(&mut store, Instant::ZERO, black_box(&payload));
         }
-        queue.dispatch(&store, BATCH as usize, |offer| {
+        queue.dispatch(&mut store, Instant::ZERO, BATCH as usize, |offer| {
             black_box(offer.payload);
             Ok(())
         });
-        queue.ack(&mut store, consumer, tag + 1..=tag + BATCH);
+        queue.ack(&mut store, Instant::ZERO, consumer, tag + 1..=tag + BATCH);
         tag += BATCH;
     });
     assert_eq!((queue.len() as u64, queue.ledger().acked), (waiting, tag));

@@ -2,7 +2,7 @@
 
 use crate::transcript::{Transcript, TranscriptLog};
 use core::fmt;
-use msglib_broker::{Broker, BrokerConfig, Handler, Native, Step};
+use msglib_broker::{Broker, BrokerConfig, Context, Handler, Native, Step};
 use msglib_client::{Connection, Delivery, Error, Subscription};
 use msglib_io_memory::{Clock, InMemoryConnectionManager, MemoryStream, Transport};
 use msglib_proto::Instant;
@@ -268,6 +268,11 @@ impl<H: Handler> Harness<H> {
     /// The handler, to change.
     pub fn handler_mut(&mut self) -> &mut H {
         self.broker.handler_mut()
+    }
+
+    /// Lets the test do something with the handler, with the hands that a handler has: see [`Broker::act`].
+    pub fn act<R>(&mut self, act: impl FnOnce(&mut H, &mut Context<'_>) -> R) -> R {
+        self.broker.act(act)
     }
 
     /// The broker.

@@ -75,18 +75,19 @@ struct OneQueue {
 }
 
 impl Handler<Lines> for OneQueue {
-    fn handle(&mut self, _: &mut Context<'_, Lines>, event: Event<'_, Lines>) -> Result<(), Reject> {
+    fn handle(&mut self, cx: &mut Context<'_, Lines>, event: Event<'_, Lines>) -> Result<(), Reject> {
         match event {
             Event::Frame { frame, .. } if frame.starts_with(b"PUT ") => {
                 let message = Bytes::copy_from_slice(&frame[4..]);
                 self.queue
-                    .push(&mut self.store, &message)
+                    .push(&mut self.store, cx.now(), &message)
+                    .map(|_| ())
                     .map_err(|full| Reject::new(ErrorCode::QUEUE_FULL, full.to_string()))
             }
             Event::Frame { from, frame: b"GET" } => {
                 let queue = &mut self.queue;
                 let (consumer, allowed) = self.consumers.entry(from).or_insert_with(|| (queue.add_consumer(from), 0));
-                queue.ack(&mut self.store, *consumer, 1..=*allowed);
+                queue.ack(&mut self.store, cx.now(), *consumer, 1..=*allowed);
                 *allowed += 1;
                 queue.allow(*consumer, *allowed);
                 Ok(())
@@ -94,7 +95,7 @@ impl Handler<Lines> for OneQueue {
             Event::Frame { .. } => Err(Reject::new(ErrorCode::NOT_ALLOWED, "PUT, GET or QUIT")),
             Event::Disconnected { id, .. } => {
                 if let Some((consumer, _)) = self.consumers.remove(&id) {
-                    self.queue.remove_consumer(consumer);
+                    self.queue.remove_consumer(&mut self.store, cx.now(), consumer);
                 }
                 Ok(())
             }
@@ -103,7 +104,7 @@ impl Handler<Lines> for OneQueue {
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_, Lines>) {
-        self.queue.dispatch(&self.store, 1000, |offer| {
+        self.queue.dispatch(&mut self.store, cx.now(), 1000, |offer| {
             let line = [b"MSG ", &offer.payload[..]].concat();
             cx.send(*offer.consumer, &line).map_err(|_| Undeliverable::Gone)
         });

@@ -61,6 +61,11 @@ fn decode_in_runs(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome
                     frames.push(Frame::Publish { link, number, confirm, payload }.into());
                     continue;
                 }
+                if let Some((tag, count, payload)) = decoder.decode_delivery(link, &mut piece, |tag| tag % 7 != 0) {
+                    let payload = Payload::from(payload);
+                    frames.push(Frame::Delivery { link, tag, count, payload }.into());
+                    continue;
+                }
                 if let Some(tags) = decoder.decode_ack(link, &mut piece, || true) {
                     frames.push(Frame::Ack { link, first: *tags.start(), last: *tags.end() }.into());
                     continue;
@@ -68,7 +73,8 @@ fn decode_in_runs(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome
             }
             match decoder.decode(&mut piece) {
                 Ok(Some(frame)) => {
-                    run = matches!(frame, Frame::Publish { .. } | Frame::Ack { .. }).then(|| frame.link());
+                    let goes_on = matches!(frame, Frame::Publish { .. } | Frame::Ack { .. } | Frame::Delivery { .. });
+                    run = goes_on.then(|| frame.link());
                     frames.push(OwnedFrame::from(frame));
                 }
                 Ok(None) => break,
@@ -83,7 +89,7 @@ fn decode_in_runs(limits: &Limits, bytes: &[u8], chunking: &Chunking) -> Outcome
     Outcome { frames, error, is_between_frames, offset: decoder.offset() }
 }
 
-/// Mostly publishes and acks, mostly on one link, so that runs are long.
+/// Mostly publishes, acks and deliveries, mostly on one link, so that runs are long.
 fn runs() -> impl Strategy<Value = Vec<u8>> {
     let publish =
         (1..3_u32, 1..20_u64, any::<bool>(), vec(any::<u8>(), 0..40)).prop_map(|(link, number, confirm, payload)| {
@@ -91,8 +97,15 @@ fn runs() -> impl Strategy<Value = Vec<u8>> {
         });
     let ack = (1..3_u32, 1..20_u64, 0..3_u64)
         .prop_map(|(link, first, more)| OwnedFrame::from(Frame::Ack { link, first, last: first + more }).to_bytes());
+    let delivery = (1..3_u32, 1..20_u64, 0..3_u32, vec(any::<u8>(), 0..40)).prop_map(|(link, tag, count, payload)| {
+        let mut bytes =
+            OwnedFrame::from(Frame::Delivery { link, tag, count: 1, payload: Payload::from(&payload) }).to_bytes();
+        // Also one that has no encoding.
+        bytes[20..24].copy_from_slice(&count.to_be_bytes());
+        bytes
+    });
     let other = prop_oneof![frames().prop_map(|frame| frame.to_bytes()), almost_frames()];
-    vec(prop_oneof![8 => publish, 8 => ack, 1 => other], 0..30).prop_map(|frames| frames.concat())
+    vec(prop_oneof![8 => publish, 8 => ack, 8 => delivery, 1 => other], 0..30).prop_map(|frames| frames.concat())
 }
 
 /// Frames of features, one byte of them changed.

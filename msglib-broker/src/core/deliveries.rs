@@ -62,7 +62,7 @@ impl Deliveries<'_> {
     ///
     /// [`SendError::NoCredit`], [`SendError::Full`] (an [`Event::Drained`](crate::Event::Drained) comes when there is room) or
     /// [`SendError::TooLarge`]; nothing was sent and the tag was not used.
-    #[inline]
+    #[inline(always)]
     pub fn send<'p>(&mut self, count: u32, payload: impl Into<Payload<'p>>) -> Result<u64, SendError> {
         let payload = payload.into();
         let tag = self.next_tag(payload.len())?;

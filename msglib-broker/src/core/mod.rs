@@ -179,6 +179,16 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.tell_gone();
     }
 
+    /// Lets the host program do something with the handler, with the hands that a handler has; the next step comes at once. It is no input
+    /// like the others: a recording does not have it.
+    pub fn act<R>(&mut self, now: Instant, act: impl FnOnce(&mut H, &mut Context<'_, D>) -> R) -> R {
+        self.state.now = now;
+        self.state.again = true;
+        let result = act(&mut self.handler, &mut Context { state: &mut self.state });
+        self.tell_gone();
+        result
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; [`Instant::ZERO`] when there is work left
     /// over, `None` when nothing is due. Ask again after any other call.
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -1,6 +1,8 @@
 //! What one consumer holds: a ring of dense tags.
 
-use super::{Message, relax};
+use super::messages::Ticket;
+use super::relax;
+use super::store::Stored;
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
@@ -9,8 +11,54 @@ use std::collections::VecDeque;
 pub(super) struct InFlight {
     /// The tags before the first slot.
     before: u64,
-    /// From the oldest delivery that is not settled to the newest; `None` is settled.
-    slots: VecDeque<Option<Message>>,
+    /// From the oldest delivery that is not settled to the newest.
+    slots: VecDeque<Slot>,
+    /// How many of them are not settled.
+    held: usize,
+}
+
+/// One delivery that is not settled.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A message that has nothing but its payload and its number, delivered for the first time.
+    Plain(Stored, u64),
+    /// One with a record.
+    Record(Ticket),
+}
+
+/// A delivery in 16 bytes.
+#[derive(Debug)]
+struct Slot {
+    /// Of a plain one.
+    payload: Option<Stored>,
+    /// Its number; without a payload the ticket, or that it is settled.
+    what: u64,
+}
+
+const SETTLED: u64 = u64::MAX;
+
+impl Slot {
+    #[inline]
+    fn new(held: Held) -> Slot {
+        match held {
+            Held::Plain(payload, id) => Slot { payload: Some(payload), what: id },
+            Held::Record(Ticket(index)) => Slot { payload: None, what: index.into() },
+        }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<Held> {
+        let what = core::mem::replace(&mut self.what, SETTLED);
+        match self.payload.take() {
+            Some(payload) => Some(Held::Plain(payload, what)),
+            None if what == SETTLED => None,
+            None => Some(Held::Record(Ticket(what as u32))),
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.payload.is_none() && self.what == SETTLED
+    }
 }
 
 impl InFlight {
@@ -22,9 +70,19 @@ impl InFlight {
         self.last_tag() + 1
     }
 
+    /// The oldest tag that may be in flight.
+    pub(super) fn first_tag(&self) -> u64 {
+        self.before + 1
+    }
+
     /// From the oldest delivery that is not settled to the newest.
     pub(super) fn span(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many are not settled.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     #[cfg(test)]
@@ -33,33 +91,104 @@ impl InFlight {
     }
 
     /// The message is delivered with the next tag.
-    pub(super) fn push(&mut self, message: Message) {
-        self.slots.push_back(Some(message));
+    pub(super) fn push(&mut self, held: Held) {
+        self.slots.push_back(Slot::new(held));
+        self.held += 1;
     }
 
-    /// Takes out those of `tags` that are in flight.
-    pub(super) fn take(&mut self, tags: RangeInclusive<u64>, settle: impl FnMut(Message)) {
-        let first = (*tags.start()).max(self.before + 1);
-        let last = (*tags.end()).min(self.last_tag());
-        if first > last {
-            return;
-        }
-        let (first, last) = ((first - self.before - 1) as usize, (last - self.before - 1) as usize);
+    /// The first so many of a ring are delivered with the next tags; the number of the first is `first`.
+    #[inline]
+    pub(super) fn push_plain(&mut self, ring: &mut VecDeque<Stored>, count: usize, first: u64) {
+        // In two passes: the length of a drain is not trusted, and each of its elements would be checked for room.
+        let taken = ring.range_mut(..count).map(Stored::take).zip(first..);
+        self.slots.extend(taken.map(|(payload, id)| Slot { payload: Some(payload), what: id }));
+        ring.drain(..count);
+        self.held += count;
+    }
+
+    /// Takes out those of `tags` that are in flight, and says how many.
+    #[inline]
+    pub(super) fn take(&mut self, tags: RangeInclusive<u64>, mut settle: impl FnMut(Held)) -> usize {
+        let Some((first, last)) = self.indices(&tags) else { return 0 };
+        let mut count = 0;
+        let mut settle = |slot: &mut Slot| {
+            if let Some(held) = slot.take() {
+                count += 1;
+                settle(held);
+            }
+        };
         if first == 0 {
             self.before += last as u64 + 1;
-            self.slots.drain(..=last).flatten().for_each(settle);
+            self.slots.drain(..=last).for_each(|mut slot| settle(&mut slot));
         } else {
-            self.slots.range_mut(first..=last).filter_map(Option::take).for_each(settle);
+            self.slots.range_mut(first..=last).for_each(settle);
         }
-        while let Some(None) = self.slots.front() {
+        while self.slots.front().is_some_and(Slot::is_settled) {
             self.slots.pop_front();
             self.before += 1;
         }
+        self.held -= count;
         relax(&mut self.slots);
+        count
+    }
+
+    /// Those of `tags` that are in flight, with their tags. A plain one can be put into a record.
+    pub(super) fn iter_mut(&mut self, tags: &RangeInclusive<u64>) -> impl Iterator<Item = (u64, HeldMut<'_>)> {
+        let (first, count) = self.indices(tags).map_or((0, 0), |(first, last)| (first, last + 1 - first));
+        let before = self.before;
+        let slots = self.slots.range_mut(first..first + count).enumerate();
+        slots.filter_map(move |(index, slot)| {
+            let tag = before + 1 + (first + index) as u64;
+            (!slot.is_settled()).then_some((tag, HeldMut(slot)))
+        })
+    }
+
+    /// As [`iter_mut`](Self::iter_mut), all of them and only to look at: the ticket, or the payload and its number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Result<Ticket, (&Stored, u64)>)> {
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_settled());
+        slots.map(|(index, slot)| {
+            let held = match &slot.payload {
+                Some(payload) => Err((payload, slot.what)),
+                None => Ok(Ticket(slot.what as u32)),
+            };
+            (self.before + 1 + index as u64, held)
+        })
+    }
+
+    /// The ticket of a delivery in flight, if it has one; `None` if it is not in flight.
+    pub(super) fn get(&self, tag: u64) -> Option<Option<Ticket>> {
+        let (index, _) = self.indices(&(tag..=tag))?;
+        let slot = &self.slots[index];
+        (!slot.is_settled()).then(|| slot.payload.is_none().then_some(Ticket(slot.what as u32)))
     }
 
     /// All that is in flight, in the order of the tags.
-    pub(super) fn into_messages(self) -> Vec<Message> {
-        self.slots.into_iter().flatten().collect()
+    pub(super) fn into_held(self) -> impl Iterator<Item = Held> {
+        self.slots.into_iter().filter_map(|mut slot| slot.take())
+    }
+
+    /// Where those of a range of tags are that may be in flight.
+    #[inline]
+    fn indices(&self, tags: &RangeInclusive<u64>) -> Option<(usize, usize)> {
+        let first = (*tags.start()).max(self.before + 1);
+        let last = (*tags.end()).min(self.last_tag());
+        (first <= last).then(|| ((first - self.before - 1) as usize, (last - self.before - 1) as usize))
+    }
+}
+
+/// A delivery in flight, where it is.
+pub(super) struct HeldMut<'a>(&'a mut Slot);
+
+impl HeldMut<'_> {
+    /// Its ticket; one without is put into a record by `make`.
+    pub(super) fn ticket(self, make: impl FnOnce(Stored, u64) -> Ticket) -> Ticket {
+        match self.0.payload.take() {
+            None => Ticket(self.0.what as u32),
+            Some(payload) => {
+                let ticket = make(payload, self.0.what);
+                self.0.what = ticket.0.into();
+                ticket
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! An allocator of its own, for three reasons: a message that passes costs no call of the system's allocator, a small payload
 //! takes its own size and 12 bytes more, and it pins nothing but its block.
 
+use super::OVERHEAD;
 use bytes::Bytes;
 use core::num::NonZeroU32;
 use msglib_proto::Payload;
@@ -25,13 +26,20 @@ const SPARE: usize = 8;
 /// Memory: a payload up to 4 KiB takes its size, rounded up by at most a quarter (up to 256 bytes: to a multiple of 16). Larger ones
 /// are shared or have an allocation of their own. Memory that is no longer needed goes back in chunks of 32 KiB, but for eight of each
 /// size.
-#[derive(Debug, Default)]
+///
+/// It can have limits of its own, which hold for all queues together; a queue that would go beyond them refuses the message.
+#[derive(Debug)]
 pub struct Store {
     /// By size; grows with the largest that was used.
     classes: Vec<Class>,
     large: Vec<Bytes>,
     large_free: Vec<u32>,
-    payloads: usize,
+    max_payloads: isize,
+    max_bytes: isize,
+    /// How many more payloads there may be, and bytes: what there is left, for that is all that is to be looked at. Below zero where others
+    /// than queues keep more here than queues may.
+    room: isize,
+    room_bytes: isize,
 }
 
 /// A payload in a [`Store`], to be removed from it exactly once: neither `Clone` nor `Copy`.
@@ -69,7 +77,19 @@ struct Chunk {
     listed_at: u32,
 }
 
+impl Default for Store {
+    fn default() -> Store {
+        Store::new()
+    }
+}
+
 impl Stored {
+    /// Takes it from a place that is given up next.
+    #[inline]
+    pub(super) fn take(&mut self) -> Stored {
+        core::mem::replace(self, Stored { at: 0, len_and_one: NonZeroU32::MIN })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len_and_one.get() as usize - 1
     }
@@ -78,12 +98,46 @@ impl Stored {
 impl Store {
     /// An empty store; allocates nothing.
     pub const fn new() -> Store {
-        Store { classes: Vec::new(), large: Vec::new(), large_free: Vec::new(), payloads: 0 }
+        Store {
+            classes: Vec::new(),
+            large: Vec::new(),
+            large_free: Vec::new(),
+            max_payloads: isize::MAX,
+            max_bytes: isize::MAX,
+            room: isize::MAX,
+            room_bytes: isize::MAX,
+        }
     }
 
-    /// Payloads in it.
-    pub fn payloads(&self) -> usize {
-        self.payloads
+    /// With a limit on the messages of all queues together. Default: none. For an empty store.
+    pub const fn with_max_messages(mut self, messages: usize) -> Store {
+        let most = at_most(messages);
+        (self.max_payloads, self.room) = (most, most);
+        self
+    }
+
+    /// With a limit on the bytes of all queues together, each message counted with its payload and [`OVERHEAD`]. Default:
+    /// none. For an empty store.
+    pub const fn with_max_bytes(mut self, bytes: usize) -> Store {
+        let most = at_most(bytes);
+        (self.max_bytes, self.room_bytes) = (most, most);
+        self
+    }
+
+    /// Payloads in it: the messages of all queues.
+    pub const fn payloads(&self) -> usize {
+        (self.max_payloads - self.room) as usize
+    }
+
+    /// Bytes that these count for, each with [`OVERHEAD`].
+    pub const fn bytes(&self) -> usize {
+        (self.max_bytes - self.room_bytes) as usize
+    }
+
+    /// Whether one more that counts for so many bytes is within the limits.
+    #[inline]
+    pub(super) fn has_room(&self, size: usize) -> bool {
+        self.room > 0 && size as isize <= self.room_bytes
     }
 
     /// Bytes of memory that are held for small payloads, used or not.
@@ -94,7 +148,8 @@ impl Store {
 
     /// Takes a copy of a small payload, and of a large one that cannot be shared.
     pub(crate) fn put(&mut self, payload: Payload<'_>) -> Stored {
-        self.payloads += 1;
+        self.room -= 1;
+        self.room_bytes -= (payload.len() + OVERHEAD) as isize;
         let at = match payload.len() {
             0 => 0,
             len @ 1..LARGE => self.class(class_of(len)).put(&payload),
@@ -105,7 +160,7 @@ impl Store {
         Stored { at, len_and_one }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, stored: &Stored) -> Payload<'_> {
         match stored.len() {
             0 => Payload::from(&[]),
@@ -114,9 +169,10 @@ impl Store {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, stored: Stored) {
-        self.payloads -= 1;
+        self.room += 1;
+        self.room_bytes += (stored.len() + OVERHEAD) as isize;
         match stored.len() {
             0 => {}
             len @ 1..LARGE => self.classes[class_of(len)].remove(stored.at),
@@ -143,6 +199,11 @@ impl Store {
         }
         &mut self.classes[index]
     }
+}
+
+/// A limit; what is above cannot be reached.
+const fn at_most(limit: usize) -> isize {
+    if limit > isize::MAX as usize { isize::MAX } else { limit as isize }
 }
 
 /// Sizes up to 256 in steps of 16, from there on four steps to each power of two.

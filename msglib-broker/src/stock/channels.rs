@@ -238,11 +238,12 @@ impl ConnectionHandler {
     }
 
     /// A timer is due that is not the handler's own.
-    pub(super) fn channel_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        let Some((key, token)) = self.channels.timers.remove(&timer) else { return };
+    pub(super) fn channel_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) -> bool {
+        let Some((key, token)) = self.channels.timers.remove(&timer) else { return false };
         self.channels.call(cx, key, |channel, cx| channel.timer(cx, token));
         self.carry_out(cx);
         self.channels.drop_if_unneeded(key);
+        true
     }
 
     /// A client is gone, with its link to a channel.

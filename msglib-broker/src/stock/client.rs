@@ -4,9 +4,11 @@ use super::admission::OwnedOpen;
 pub(super) use super::others::Other;
 use super::queues::QueueIndex;
 use crate::core::Context;
-use crate::queue::{ConsumerId, QueueFull};
+use crate::queue::{ConsumerId, PushError};
+use crate::reason::Reject;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, LinkNumber};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// One connection.
@@ -77,6 +79,12 @@ impl Client {
         core::mem::take(&mut self.blocked)
     }
 
+    /// Every link, with its number.
+    pub(super) fn links(&self) -> impl Iterator<Item = (LinkNumber, &Link)> {
+        let numbered = (1..).zip(&self.links);
+        numbered.filter_map(|(number, link)| Some((number, link.as_ref()?)))
+    }
+
     pub(super) fn into_links(self) -> impl Iterator<Item = Link> {
         self.links.into_iter().flatten()
     }
@@ -103,7 +111,47 @@ pub(super) struct Publisher {
 struct Refusals {
     first: u64,
     last: u64,
-    why: QueueFull,
+    why: Why,
+}
+
+/// Why a publish is refused; put into words only when it is told.
+#[derive(Debug)]
+pub(super) enum Why {
+    NoRoom(PushError),
+    Other(Reject),
+}
+
+impl Why {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Why::NoRoom(PushError::QueueFull { .. }) => ErrorCode::QUEUE_FULL,
+            Why::NoRoom(PushError::StoreFull { .. }) => ErrorCode::BUSY,
+            Why::NoRoom(PushError::TooLarge { .. }) => ErrorCode::MESSAGE_TOO_LARGE,
+            Why::Other(reject) => reject.code(),
+        }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Why::NoRoom(error) => error.to_string().into(),
+            Why::Other(reject) => reject.text().into(),
+        }
+    }
+}
+
+impl From<Why> for Reject {
+    fn from(why: Why) -> Reject {
+        match why {
+            Why::Other(reject) => reject,
+            why => Reject::new(why.code(), why.text().into_owned()),
+        }
+    }
+}
+
+impl From<PushError> for Reject {
+    fn from(error: PushError) -> Reject {
+        Why::NoRoom(error).into()
+    }
 }
 
 impl Default for Publisher {
@@ -127,11 +175,11 @@ impl Publisher {
         }
     }
 
-    /// Refusals with consecutive numbers are told in one frame, with the words of the first.
-    pub(super) fn refused(&mut self, number: u64, why: QueueFull) {
+    /// Refusals with consecutive numbers and the same code are told in one frame, with the words of the first.
+    pub(super) fn refused(&mut self, number: u64, why: Why) {
         self.last = number;
         match self.refusals.last_mut() {
-            Some(run) if run.last + 1 == number => run.last = number,
+            Some(run) if run.last + 1 == number && run.why.code() == why.code() => run.last = number,
             _ => self.refusals.push(Refusals { first: number, last: number, why }),
         }
     }
@@ -150,7 +198,7 @@ impl Publisher {
     /// REFUSED before the CONFIRMED that covers it (PROTOCOL §7.3).
     pub(super) fn send_outcomes(&mut self, cx: &mut Context<'_>, id: ConnectionId, link: LinkNumber) {
         for Refusals { first, last, why } in self.refusals.drain(..) {
-            let (code, text) = (ErrorCode::QUEUE_FULL, why.to_string());
+            let (code, text) = (why.code(), why.text());
             // Gone: there is nobody to be told any more.
             let _ = cx.send(id, Frame::Refused { link, first, last, code, text: &text });
         }

@@ -8,7 +8,7 @@ use crate::topic::TopicsConfig;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StockConfig {
-    /// The limits of each queue.
+    /// How each queue behaves for which nothing else is said, and its limits.
     pub queue: QueueConfig,
     /// The limits of topics.
     pub topics: TopicsConfig,
@@ -21,6 +21,12 @@ pub struct StockConfig {
     pub max_services: usize,
     /// How many channels of the user's own kinds there may be. Default 1 million.
     pub max_channels: usize,
+    /// Messages that all queues together may hold. Default: as many as their bytes allow.
+    pub max_messages: usize,
+    /// Bytes that they may take, each message counted with its payload and
+    /// [`OVERHEAD`](crate::queue::OVERHEAD). Above it publishes are refused as [`BUSY`](crate::ErrorCode::BUSY), whatever the
+    /// overflow of their queue. Default 4 GiB: a few queues at their own limit, and less than a server has.
+    pub max_bytes: usize,
     /// How many messages a publisher, or requests a caller, may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
     /// of a millisecond busy at a million messages a second.
     pub publish_window: u64,
@@ -28,6 +34,9 @@ pub struct StockConfig {
     pub deliveries_per_step: usize,
     /// Deliveries of one queue before the others have their turn. Default 4,096.
     pub deliveries_per_turn: usize,
+    /// How much happens by itself in one step, in all queues together: leases that end, delays and times to live that are over,
+    /// messages of queues that are purged or deleted. Default 4,096; the rest waits for the next step, which comes at once.
+    pub chores_per_step: usize,
 }
 
 impl Default for StockConfig {
@@ -39,15 +48,18 @@ impl Default for StockConfig {
             max_queues: 1_000_000,
             max_services: 100_000,
             max_channels: 1_000_000,
+            max_messages: usize::MAX,
+            max_bytes: 4 << 30,
             publish_window: 1_024,
             deliveries_per_step: 16_384,
             deliveries_per_turn: 4_096,
+            chores_per_step: 4_096,
         }
     }
 }
 
 impl StockConfig {
-    /// With other limits for each queue.
+    /// With another [`queue`](StockConfig::queue).
     pub fn with_queue(mut self, queue: QueueConfig) -> StockConfig {
         self.queue = queue;
         self
@@ -83,6 +95,18 @@ impl StockConfig {
         self
     }
 
+    /// With another [`max_messages`](StockConfig::max_messages).
+    pub fn with_max_messages(mut self, messages: usize) -> StockConfig {
+        self.max_messages = messages;
+        self
+    }
+
+    /// With another [`max_bytes`](StockConfig::max_bytes).
+    pub fn with_max_bytes(mut self, bytes: usize) -> StockConfig {
+        self.max_bytes = bytes;
+        self
+    }
+
     /// With another [`publish_window`](StockConfig::publish_window); less than 16, which the protocol allows anyway
     /// (PROTOCOL §6.2), counts as 16.
     pub fn with_publish_window(mut self, messages: u64) -> StockConfig {
@@ -99,6 +123,12 @@ impl StockConfig {
     /// With another [`deliveries_per_turn`](StockConfig::deliveries_per_turn); 0 counts as 1.
     pub fn with_deliveries_per_turn(mut self, deliveries: usize) -> StockConfig {
         self.deliveries_per_turn = deliveries;
+        self
+    }
+
+    /// With another [`chores_per_step`](StockConfig::chores_per_step); 0 counts as 1.
+    pub fn with_chores_per_step(mut self, chores: usize) -> StockConfig {
+        self.chores_per_step = chores;
         self
     }
 }

@@ -1,45 +1,62 @@
-//! The stock handler: queues as most would want them, built on the parts in [`queue`](crate::Queue).
+//! The stock handler: queues as most would want them, built on the parts in [`queue`](crate::queue).
 
 mod admission;
+mod alarms;
 mod channels;
 mod client;
+mod clock;
 mod config;
+mod consumer_key;
+mod delivering;
+mod departing;
+mod info;
+mod operations;
 mod others;
+mod publishing;
 mod queues;
 mod services;
+mod settling;
 mod topics;
 
 pub use admission::Admission;
 pub use config::StockConfig;
-pub use queues::QueueInfo;
+pub use consumer_key::ConsumerKey;
+pub use info::{QueueInfo, QueueState};
+pub use operations::DeclareError;
 pub use services::ServiceInfo;
 
 use crate::channel::Channel;
-use crate::core::{Context, Frames, Publish};
-use crate::dialect::SendError;
+use crate::core::{Context, Frames};
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
-use crate::queue::{ConsumerId, Offer, Queue, Store, Turn, Undeliverable};
+use crate::policy::Policy;
+use crate::queue::Store;
 use crate::reason::Reject;
 use crate::topic::Topics;
 use admission::{OpenDoor, OwnedOpen};
+use alarms::Alarms;
 use channels::Channels;
 use client::{Client, Link, Publisher};
+use clock::Clock;
 use core::fmt;
-use core::ops::RangeInclusive;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, Frame, LinkNumber, Open, Payload};
-use queues::{ConsumerKey, QueueIndex, Queues};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, Frame, Instant, LinkNumber, Open};
+use operations::Chores;
+use queues::{QueueIndex, Queues};
 use services::Services;
 use std::collections::VecDeque;
 use topics::{Shared, SubscriberKey};
 
-/// A broker of work queues: first-in-first-out, at least once, credit, acks, refusals, redelivery.
+/// A broker of work queues: at least once, with credit, acks, refusals and redelivery; and as much of what a [`Queue`](crate::Queue) can do as
+/// its configuration says.
 ///
-/// Queues are made when they are first opened. A message that was accepted is delivered until a consumer acks it or refuses it
-/// for good; what a consumer held when it went away is given back at the front, its count raised. A queue at its limit refuses
-/// new messages, with the reason. Everything is in memory: when the broker ends, so does what it held.
+/// Queues are made when they are first opened, or [declared](ConnectionHandler::declare) by the program. A message that was accepted is
+/// delivered until a consumer acks it, or until what its queue's configuration says happens to it; what a consumer held when it went away
+/// comes back at the front, its count raised. A queue at its limit refuses new messages, with the reason, unless it is told to drop some.
+/// Everything is in memory: when the broker ends, so does what it held.
+///
+/// Single decisions can be the user's own: see [`Policy`].
 ///
 /// ```
 /// use msglib_broker::{ConnectionHandler, QueueConfig, StockConfig};
@@ -58,12 +75,16 @@ pub struct ConnectionHandler {
     services: Services,
     channels: Channels,
     admission: Box<dyn Admission>,
+    policy: Option<Box<dyn Policy>>,
     /// By the index of the connection.
     clients: Vec<Option<Client>>,
     /// Links whose publisher is due an outcome or credit, each once.
     due: Vec<(ConnectionId, LinkNumber)>,
     /// Queues that may have something to dispatch, each once.
     dirty: VecDeque<QueueIndex>,
+    alarms: Alarms,
+    chores: Chores,
+    clock: Clock,
 }
 
 impl ConnectionHandler {
@@ -74,22 +95,28 @@ impl ConnectionHandler {
 
     /// The stock handler with another configuration.
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
+        let store = Store::new().with_max_messages(config.max_messages).with_max_bytes(config.max_bytes);
         ConnectionHandler {
+            queues: Queues::new(store, config.max_queues, config.queue.clone()),
             topics: Topics::new(config.topics.clone()),
             topics_taken: 0,
             shared: Shared::default(),
             services: Services::default(),
-            config,
-            queues: Queues::default(),
             channels: Channels::default(),
             admission: Box::new(OpenDoor),
+            config,
+            policy: None,
             clients: Vec::new(),
             due: Vec::new(),
             dirty: VecDeque::new(),
+            alarms: Alarms::default(),
+            chores: Chores::default(),
+            clock: Clock::default(),
         }
     }
 
     /// With somebody who decides who may come in, and open what.
+    #[must_use]
     pub fn with_admission(mut self, admission: impl Admission + 'static) -> ConnectionHandler {
         self.admission = Box::new(admission);
         self
@@ -100,6 +127,7 @@ impl ConnectionHandler {
     /// # Panics
     ///
     /// When the kind is below [`ChannelKind::USER`]: those are the protocol's own (PROTOCOL §12.3).
+    #[must_use]
     pub fn with_channel<C: Channel + 'static>(
         mut self,
         kind: ChannelKind,
@@ -115,14 +143,31 @@ impl ConnectionHandler {
         self.channels.len()
     }
 
-    /// Every queue that exists, in the order in which they were made.
+    /// With decisions of the user's own. To be called before there is a queue, for those that are there are not asked again.
+    #[must_use]
+    pub fn with_policy(mut self, policy: impl Policy + 'static) -> ConnectionHandler {
+        self.policy = Some(Box::new(policy));
+        self
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &StockConfig {
+        &self.config
+    }
+
+    /// Every queue that exists, in an order that stays the same: that in which they were made, but for the places of queues that are gone.
     pub fn queues(&self) -> impl Iterator<Item = QueueInfo<'_>> {
         self.queues.iter()
     }
 
-    /// One queue; `None` if nobody has opened it yet.
+    /// One queue; `None` if there is none by that name.
     pub fn queue<'n>(&self, name: impl Into<ChannelName<'n>>) -> Option<QueueInfo<'_>> {
-        self.queues.find(name.into()).map(|index| self.queues.info(index))
+        self.queues.find(name.into()).and_then(|index| self.queues.info(index))
+    }
+
+    /// Messages in all queues, and the bytes that they count for.
+    pub fn held(&self) -> (usize, usize) {
+        (self.queues.store().payloads(), self.queues.store().bytes())
     }
 
     fn connected(&mut self, id: ConnectionId) {
@@ -137,18 +182,12 @@ impl ConnectionHandler {
             return result;
         }
         match *frame {
-            // What is said beside the payload means nothing to a plain queue.
-            Frame::Publish { link, number, confirm, payload }
-            | Frame::PublishWith { link, number, confirm, payload, .. } => {
-                self.publish(from, link, number, confirm, payload);
+            Frame::Publish { link, number, confirm, payload } => {
+                self.publish_from(cx, (from, link), number, confirm, payload.into())?;
             }
-            Frame::Ack { link, first, last } => self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, consumer, first..=last);
-            }),
-            Frame::Refuse { link, first, last, verdict } => self.settle(from, link, |queue, store, consumer| {
-                queue.refuse(store, consumer, first..=last, verdict);
-            }),
-            Frame::Credit { link, upto } => self.settle(from, link, |queue, _, consumer| {
+            Frame::Ack { link, first, last } => self.ack(cx, (from, link), first..=last),
+            Frame::Refuse { link, first, last, verdict } => self.refuse(cx, (from, link), first..=last, verdict),
+            Frame::Credit { link, upto } => self.with_consumer(cx, (from, link), |queue, _, consumer| {
                 queue.allow(consumer, upto);
             }),
             Frame::Hello(ref hello) => self.admission.admit(cx, from, hello)?,
@@ -197,80 +236,22 @@ impl ConnectionHandler {
         if !open.arguments.is_empty() {
             return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
         }
-        let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
-        let queue = self.queues.open(open.name, &self.config, cx.hash_secret())?;
-        let consumer = open
-            .consumes
-            .then(|| self.queues.get_mut(queue).0.add_consumer(ConsumerKey { connection: from, link: open.link }));
+        if Client::find(&mut self.clients, from).is_none() {
+            return Ok(());
+        }
+        let index = self.open_queue(cx, open.name, None)?;
+        self.queues.link(index);
+        let key = ConsumerKey { connection: from, link: open.link };
+        let consumer = open.consumes.then(|| self.queues.get_mut(index).0.add_consumer(key));
         let publisher = open.publishes.then(Publisher::default);
-        client.put(open.link, Link { queue, consumer, publisher });
+        if let Some(client) = Client::find(&mut self.clients, from) {
+            client.put(open.link, Link { queue: index, consumer, publisher });
+        }
         if open.publishes {
             // Its first credit goes out with this step.
             self.mark_due(from, open.link);
         }
         Ok(())
-    }
-
-    fn publish(&mut self, from: ConnectionId, link: LinkNumber, number: u64, confirm: bool, payload: Payload<'_>) {
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        match queue.push(store, payload) {
-            Ok(()) => publisher.accepted(number, confirm),
-            Err(full) => publisher.refused(number, full),
-        }
-        if !publisher.is_due {
-            publisher.is_due = true;
-            self.due.push((from, link));
-        }
-        self.mark_dirty(index);
-    }
-
-    /// The publishes that follow one on the same link, which has marked what is to be done at the end of the step.
-    fn publishes(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
-        let from = frames.from();
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        while let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) {
-            match queue.push(store, payload) {
-                Ok(()) => publisher.accepted(number, confirm),
-                Err(full) => publisher.refused(number, full),
-            }
-        }
-        self.mark_dirty(index);
-    }
-
-    /// The acks that follow one on the same link; those of consecutive tags are one.
-    fn acks(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) {
-        let from = frames.from();
-        let mut ack = |tags: RangeInclusive<u64>| {
-            self.settle(from, link, |queue, store, consumer| {
-                queue.ack(store, consumer, tags);
-            });
-        };
-        let Some(mut run) = frames.next_ack(cx, link) else { return };
-        while let Some(next) = frames.next_ack(cx, link) {
-            match run.end().checked_add(1) == Some(*next.start()) {
-                true => run = *run.start()..=*next.end(),
-                false => ack(core::mem::replace(&mut run, next)),
-            }
-        }
-        ack(run);
-    }
-
-    /// Does something that may make room for deliveries, on the consumer of a link.
-    fn settle(
-        &mut self,
-        from: ConnectionId,
-        link: LinkNumber,
-        act: impl FnOnce(&mut Queue<ConsumerKey>, &mut Store, ConsumerId),
-    ) {
-        let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(consumer)) = (open.queue, open.consumer) else { return };
-        let (queue, store) = self.queues.get_mut(index);
-        act(queue, store, consumer);
-        self.mark_dirty(index);
     }
 
     /// The client's CLOSE: what is due goes out before CLOSED does (PROTOCOL §5.4).
@@ -280,7 +261,7 @@ impl ConnectionHandler {
         if let Some(publisher) = &mut link.publisher {
             publisher.send_last_outcomes(cx, from, number);
         }
-        self.leave(&link);
+        self.leave(cx, &link);
     }
 
     fn disconnected(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
@@ -294,112 +275,71 @@ impl ConnectionHandler {
         let others = core::mem::take(&mut client.others).into_iter().collect();
         self.leave_others(cx, client.id, others);
         for link in client.into_links() {
-            self.leave(&link);
+            self.leave(cx, &link);
         }
     }
 
-    /// A client has left a queue: what it held is given back.
-    fn leave(&mut self, link: &Link) {
+    /// A client has left a queue: what it held comes back.
+    fn leave(&mut self, cx: &mut Context<'_>, link: &Link) {
         if let Some(consumer) = link.consumer {
-            self.queues.get_mut(link.queue).0.remove_consumer(consumer);
+            let now = self.clock.now();
+            let (queue, store) = self.queues.get_mut(link.queue);
+            queue.remove_consumer(store, now, consumer);
         }
-        self.mark_dirty(link.queue);
-        self.queues.close(link.queue);
+        self.changed(cx, link.queue);
+        self.queues.unlink(link.queue);
     }
 
     /// There is room again on a connection: its consumers may have deliveries.
-    fn drained(&mut self, id: ConnectionId) {
+    fn drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         let Some(client) = Client::find(&mut self.clients, id) else { return };
-        let blocked = client.take_blocked();
-        for number in blocked {
-            self.settle(id, number, |queue, _, consumer| queue.unblock(consumer));
+        for number in client.take_blocked() {
+            self.with_consumer(cx, (id, number), |queue, _, consumer| queue.unblock(consumer));
         }
     }
 
-    fn mark_due(&mut self, id: ConnectionId, number: LinkNumber) {
-        if let Some(publisher) = Client::find(&mut self.clients, id).and_then(|client| client.publisher(number))
-            && !publisher.is_due
-        {
-            publisher.is_due = true;
-            self.due.push((id, number));
+    /// The queue of that name, which is made if it is not there.
+    fn open_queue(
+        &mut self,
+        cx: &Context<'_>,
+        name: ChannelName<'_>,
+        config: Option<crate::queue::QueueConfig>,
+    ) -> Result<QueueIndex, Reject> {
+        let policy = &mut self.policy;
+        let order = || policy.as_mut()?.order(name);
+        let (index, is_new) = self.queues.open(name, config.map(Into::into), cx.hash_secret(), order)?;
+        if is_new && self.policy.is_some() {
+            self.queues.get_mut(index).0.watch();
         }
+        Ok(index)
     }
 
+    /// After everything that can change what there is to dispatch, what is due, or who has left.
+    #[inline]
+    fn changed(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
+        if self.queues.slot(index).queue.is_special() {
+            self.changed_special(cx, index);
+        }
+        self.mark_dirty(index);
+    }
+
+    #[cold]
+    fn changed_special(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
+        self.see_off(cx, index);
+        self.alarms.touch(&mut self.queues, index);
+    }
+
+    #[inline]
     fn mark_dirty(&mut self, queue: QueueIndex) {
         if self.queues.mark_dirty(queue) {
             self.dirty.push_back(queue);
         }
     }
 
-    /// One confirm, and one credit, for all that a link published in this step.
-    fn send_outcomes(&mut self, cx: &mut Context<'_>) {
-        let mut due = core::mem::take(&mut self.due);
-        for (id, number) in due.drain(..) {
-            let client = Client::find(&mut self.clients, id);
-            let Some(publisher) = client.and_then(|client| client.publisher(number)) else { continue };
-            publisher.is_due = false;
-            publisher.send_outcomes(cx, id, number);
-            publisher.send_credit(cx, id, number, self.config.publish_window);
-        }
-        self.due = due;
-    }
-
-    /// Each dirty queue has a turn; what is left over when the step's budget is used up goes on in the next step.
-    fn dispatch(&mut self, cx: &mut Context<'_>) {
-        let mut budget = self.config.deliveries_per_step.max(1);
-        for _ in 0..self.dirty.len() {
-            if budget == 0 {
-                break;
-            }
-            let Some(index) = self.dirty.pop_front() else { break };
-            let turn = budget.min(self.config.deliveries_per_turn.max(1));
-            budget -= self.dispatch_queue(cx, index, turn);
-            self.queues.clear_dirty(index);
-            if self.queues.get_mut(index).0.can_dispatch() {
-                self.mark_dirty(index);
-            }
-        }
-        if !self.dirty.is_empty() {
-            cx.continue_soon();
-        }
-    }
-
-    fn dispatch_queue(&mut self, cx: &mut Context<'_>, index: QueueIndex, budget: usize) -> usize {
-        let clients = &mut self.clients;
-        let mut refused = Vec::new();
-        let (queue, store) = self.queues.get_mut(index);
-        let taken = queue.dispatch_turns(store, budget, |turn| {
-            let ConsumerKey { connection, link } = *turn.consumer();
-            deliver(cx, turn).map_err(|error| match error {
-                SendError::Full => {
-                    if let Some(client) = Client::find(clients, connection) {
-                        client.blocked.push(link);
-                    }
-                    Undeliverable::Full
-                }
-                _ => {
-                    refused.push((connection, link, error));
-                    Undeliverable::Gone
-                }
-            })
-        });
-        for (id, number, error) in refused {
-            self.dismiss(cx, id, number, &error);
-        }
-        taken
-    }
-
-    /// A consumer that could not be delivered to; the queue has removed it. If it is still there, its link is closed.
-    fn dismiss(&mut self, cx: &mut Context<'_>, id: ConnectionId, number: LinkNumber, error: &SendError) {
-        let Some(client) = Client::find(&mut self.clients, id) else { return };
-        let Some(mut link) = client.remove(number) else { return };
-        if let Some(publisher) = &mut link.publisher {
-            publisher.send_last_outcomes(cx, id, number);
-        }
-        if let Some(reject) = sorry(error) {
-            let _ = cx.send(id, Frame::Closed { link: number, code: reject.code(), text: reject.text() });
-        }
-        self.leave(&link);
+    /// What time it is for the queues.
+    #[inline]
+    fn now(&mut self, cx: &Context<'_>) -> Instant {
+        self.clock.read(cx.now())
     }
 }
 
@@ -419,27 +359,6 @@ impl Run {
     }
 }
 
-fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(), SendError> {
-    let ConsumerKey { connection, link } = *turn.consumer();
-    let mut deliveries = cx.deliveries(connection, link)?;
-    while let Some(Offer { tag, count, payload, .. }) = turn.next() {
-        let sent = deliveries.send(count, payload)?;
-        debug_assert_eq!(sent, tag, "the queue and the link count the same deliveries");
-    }
-    Ok(())
-}
-
-/// What a consumer is told that could not be delivered to.
-fn sorry(error: &SendError) -> Option<Reject> {
-    let code = match error {
-        SendError::TooLarge { .. } => ErrorCode::CONSUMER_TOO_SMALL,
-        // It is leaving, and its goodbye is on the way.
-        SendError::Gone => return None,
-        _ => ErrorCode::INTERNAL,
-    };
-    Some(Reject::new(code, error.to_string()))
-}
-
 fn has(cx: &Context<'_>, id: ConnectionId, feature: Feature) -> bool {
     cx.session(id).is_some_and(|session| feature.is_in(session.features()))
 }
@@ -448,36 +367,21 @@ fn unknown_kind(kind: ChannelKind) -> Reject {
     Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
 }
 
-impl Default for ConnectionHandler {
-    fn default() -> ConnectionHandler {
-        ConnectionHandler::new()
-    }
-}
-
-impl fmt::Debug for ConnectionHandler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionHandler")
-            .field("config", &self.config)
-            .field("queues", &self.queues)
-            .field("channels", &self.channels)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Handler for ConnectionHandler {
     fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        self.now(cx);
         match event {
             Event::Frame { from, ref frame } => return self.frame(cx, from, frame),
             Event::Connected { id, .. } => self.connected(id),
             Event::Disconnected { id, .. } => self.disconnected(cx, id),
             Event::Drained { id } => {
-                self.drained(id);
+                self.drained(cx, id);
                 self.others_drained(cx, id);
             }
             Event::Answered { from, refusal, .. } => return self.answered(cx, from, refusal),
             Event::Timer { timer, .. } => {
-                if !self.service_timer(cx, timer) {
-                    self.channel_timer(cx, timer);
+                if !self.service_timer(cx, timer) && !self.channel_timer(cx, timer) {
+                    self.ring(cx, timer);
                 }
             }
         }
@@ -496,10 +400,13 @@ impl Handler for ConnectionHandler {
             self.forget(cx, client);
         }
         self.due.clear();
+        self.alarms.forget_timer();
+        self.clock.begin();
     }
 
     /// As `handle` would, but for the runs.
     fn frames(&mut self, cx: &mut Context<'_>, mut frames: Frames<'_, Native>) {
+        self.now(cx);
         let from = frames.from();
         let mut run = None;
         while frames.handle_next(cx, |cx, frame| {
@@ -507,22 +414,44 @@ impl Handler for ConnectionHandler {
             self.frame(cx, from, &frame)
         }) {
             match run.take() {
+                // A policy is asked for each message.
                 Some(Run::Publishes(link)) => {
-                    self.publishes(cx, &mut frames, link);
+                    if self.policy.is_none() {
+                        self.publishes(cx, &mut frames, link);
+                    }
                     self.topic_publishes(cx, &mut frames, link);
                 }
                 Some(Run::Acks(link)) => self.acks(cx, &mut frames, link),
-                None => {}
+                _ => {}
             }
         }
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        self.now(cx);
+        self.do_chores(cx);
         // Deliveries first: what is queued first is written first, and a consumer waits for its message more than a publisher for
         // its confirm.
         self.dispatch(cx);
         self.dispatch_topics(cx);
         self.dispatch_services(cx);
         self.send_outcomes(cx);
+        self.set_timer(cx);
+    }
+}
+
+impl Default for ConnectionHandler {
+    fn default() -> ConnectionHandler {
+        ConnectionHandler::new()
+    }
+}
+
+impl fmt::Debug for ConnectionHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionHandler")
+            .field("config", &self.config)
+            .field("queues", &self.queues.iter().collect::<Vec<_>>())
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,9 @@
 //! Services in the stock handler: links that ask and links that answer, and when a request is over.
 
+use super::ConnectionHandler;
 use super::client::{Client, Other};
-use super::queues::ConsumerKey;
-use super::{ConnectionHandler, sorry};
+use super::consumer_key::ConsumerKey;
+use super::delivering::sorry;
 use crate::core::{Context, TimerId};
 use crate::dialect::SendError;
 use crate::queue::{Store, Undeliverable};
@@ -183,7 +184,7 @@ impl ConnectionHandler {
         let Some(end) = service_end(&mut self.clients, from, frame.link()) else { return Ok(()) };
         let (key, responder) = (end.service, end.responder);
         let Some(service) = self.services.table.get_mut(key) else { return Ok(()) };
-        let (requests, store) = (&mut service.requests, self.queues.store());
+        let (requests, store) = (&mut service.requests, self.queues.store_mut());
         match (*frame, responder) {
             (Frame::Request { number, deadline_ms, payload, .. }, _) => {
                 let Some(asking) = &mut end.caller else { return Ok(()) };
@@ -246,7 +247,7 @@ impl ConnectionHandler {
             self.services.due.pop_first();
             if let Some(service) = self.services.table.get_mut(key) {
                 service.due = None;
-                budget -= service.requests.expire(self.queues.store(), cx.now(), budget);
+                budget -= service.requests.expire(self.queues.store_mut(), cx.now(), budget);
             }
             self.services.schedule(key);
             self.services.mark_dirty(key);
@@ -272,7 +273,7 @@ impl ConnectionHandler {
     /// A link to a service is over: its own requests end without a word, and those that it had in hand with an outcome.
     pub(super) fn leave_service(&mut self, end: &ServiceEnd) {
         let Some(service) = self.services.table.get_mut(end.service) else { return };
-        let store = self.queues.store();
+        let store = self.queues.store_mut();
         if let Some(asking) = &end.caller {
             service.requests.remove_caller(store, asking.id);
         }
@@ -291,7 +292,7 @@ impl ConnectionHandler {
 
     fn dispatch_service(&mut self, cx: &mut Context<'_>, key: Key, budget: usize) -> usize {
         let Some(service) = self.services.table.get_mut(key) else { return 0 };
-        let (requests, store, clients) = (&mut service.requests, self.queues.store(), &mut self.clients);
+        let (requests, store, clients) = (&mut service.requests, self.queues.store_mut(), &mut self.clients);
         let window = self.config.publish_window;
         let mut refused = Vec::new();
         let now = cx.now();

@@ -1,7 +1,8 @@
 //! Topics in the stock handler: links that publish on one or on many, subscriptions, and the way of a message to all of them.
 
+use super::ConnectionHandler;
 use super::client::{Client, Other, Publisher};
-use super::{ConnectionHandler, sorry};
+use super::delivering::sorry;
 use crate::core::{Context, DeliveryRun, Frames, Publish};
 use crate::dialect::SendError;
 use crate::native::Native;
@@ -120,7 +121,7 @@ impl ConnectionHandler {
         else {
             return true;
         };
-        let mut run = self.topics.run(self.queues.store(), *topic);
+        let mut run = self.topics.run(self.queues.store_mut(), *topic);
         let is_over = loop {
             let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) else { break true };
             match run.publish(payload) {
@@ -155,7 +156,7 @@ impl ConnectionHandler {
         shared.of = None;
         let mut refused = Vec::new();
         let budget = self.config.deliveries_per_step.max(1).saturating_sub(self.topics_taken);
-        self.topics_taken += self.topics.dispatch_turns(self.queues.store(), budget, |turn| {
+        self.topics_taken += self.topics.dispatch_turns(self.queues.store_mut(), budget, |turn| {
             let SubscriberKey { connection, link, .. } = *turn.subscriber();
             deliver(cx, turn, shared).map_err(|error| match error {
                 SendError::Full => {
@@ -185,7 +186,7 @@ impl ConnectionHandler {
     /// A link to topics is over.
     pub(super) fn leave_topic(&mut self, end: &TopicEnd) {
         if let Some(subscriber) = end.subscriber {
-            self.topics.unsubscribe(self.queues.store(), subscriber);
+            self.topics.unsubscribe(self.queues.store_mut(), subscriber);
         }
         if let To::One(topic) = end.to {
             self.topics.close(topic);
@@ -211,7 +212,7 @@ impl ConnectionHandler {
         let Some(Other::Topic(TopicEnd { to, publisher: Some(publisher), .. })) = client.others.get_mut(&link) else {
             return Ok(());
         };
-        let store = self.queues.store();
+        let store = self.queues.store_mut();
         let published = match (&*to, said.topic) {
             (To::One(topic), _) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
             (To::Many(filter), Some(topic)) => match TopicName::new(topic) {

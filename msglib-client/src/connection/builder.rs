@@ -64,9 +64,9 @@ impl Builder {
         self
     }
 
-    /// Feature bits of the user's own that the client has (PROTOCOL §12.1); the broker's `WELCOME` says which both have.
+    /// Feature bits of the user's own that the client has, beside those of PROTOCOL §14.1; the broker's `WELCOME` says which both have.
     pub fn features(mut self, bits: u64) -> Builder {
-        self.config.features = bits;
+        self.config.features |= bits;
         self
     }
 

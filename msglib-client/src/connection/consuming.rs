@@ -6,7 +6,7 @@ use crate::session::{Details, SessionError};
 use bytes::Bytes;
 use core::ops::RangeInclusive;
 use core::task::Poll;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, Verdict};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, Payload, Settling, Verdict};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub(super) struct ConsumerId(u64);
 pub(super) struct Consumers {
     open: BTreeMap<ConsumerId, Consumer>,
     count: u64,
+    /// Settlings that somebody wants to know of, and how many deliveries they have changed.
+    settlements: BTreeMap<SettlementId, Option<Result<u64, Error>>>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,10 @@ struct Consumer {
     /// The subscription is dropped, and the link stays only for what is held.
     abandoned: bool,
     inbox: VecDeque<Arrived>,
+    /// Messages that were lost before the next delivery.
+    lost: u32,
+    /// Settlings whose effect somebody wants to know, in the order in which they were asked for.
+    asked: VecDeque<SettlementId>,
     /// This side has asked for the end.
     closing: bool,
     closed: Option<Error>,
@@ -45,9 +51,17 @@ struct Consumer {
 pub(super) struct Arrived {
     pub(super) tag: u64,
     pub(super) count: u32,
+    /// Messages that the subscription has lost right before it, for the whole of them as far as 32 bits go.
+    pub(super) lost: u32,
+    /// For how long the caller of a request waits, in milliseconds.
+    pub(super) deadline_ms: u32,
     pub(super) payload: Bytes,
     pub(super) details: Option<Box<Details>>,
 }
+
+/// Names one settling for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct SettlementId(u64);
 
 /// What became of a settling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,6 +167,52 @@ impl State {
         Ok(Settled::Queued)
     }
 
+    /// Settles deliveries in any way that there is (PROTOCOL §15.4). With `confirm` the effect can be asked for.
+    pub(super) fn settle_as(
+        &mut self,
+        id: ConsumerId,
+        tags: RangeInclusive<u64>,
+        settling: Settling,
+        confirm: bool,
+    ) -> Result<Option<SettlementId>, Error> {
+        self.check_alive()?;
+        let link = self.consumers.get(id)?.link;
+        self.session.settle(link, tags, settling, confirm)?;
+        Ok(confirm.then(|| self.consumers.ask(id)))
+    }
+
+    /// How many deliveries a settling has changed, once it is known.
+    pub(super) fn settlement(&self, id: SettlementId) -> Poll<Result<u64, Error>> {
+        match self.consumers.settlements.get(&id) {
+            Some(Some(count)) => Poll::Ready(count.clone()),
+            _ => match self.ended() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    /// Answers a request, or says why there is no answer.
+    pub(super) fn answer(
+        &mut self,
+        id: ConsumerId,
+        tag: u64,
+        answer: Result<Payload<'_>, (ErrorCode, &str)>,
+    ) -> Poll<Result<(), Error>> {
+        self.check_alive()?;
+        let link = self.consumers.get(id)?.link;
+        if let Ok(payload) = answer
+            && !self.has_room_for(payload.len())
+        {
+            return Poll::Pending;
+        }
+        let result = match answer {
+            Ok(payload) => self.session.reply(link, tag, payload),
+            Err((code, text)) => self.session.no_reply(link, tag, code, text),
+        };
+        Poll::Ready(result.map_err(Error::from))
+    }
+
     /// Asks for the end of a subscription, once, and is ready when the broker has said that it ended.
     pub(super) fn close_subscription(&mut self, id: ConsumerId) -> Poll<Result<(), Error>> {
         let Some(consumer) = self.consumers.open.get_mut(&id) else { return Poll::Ready(Ok(())) };
@@ -190,7 +250,8 @@ impl State {
         if let Some(consumer) = self.consumers.open.get_mut(&id)
             && !consumer.abandoned
         {
-            consumer.inbox.push_back(arrived);
+            let lost = core::mem::take(&mut consumer.lost);
+            consumer.inbox.push_back(Arrived { lost, ..arrived });
         }
     }
 
@@ -254,6 +315,8 @@ impl Consumers {
             held: 0,
             abandoned: false,
             inbox: VecDeque::new(),
+            lost: 0,
+            asked: VecDeque::new(),
             closing: false,
             closed: None,
         };
@@ -273,6 +336,37 @@ impl Consumers {
         }
     }
 
+    fn ask(&mut self, id: ConsumerId) -> SettlementId {
+        self.count += 1;
+        let settlement = SettlementId(self.count);
+        if let Some(consumer) = self.open.get_mut(&id) {
+            consumer.asked.push_back(settlement);
+            self.settlements.insert(settlement, None);
+        }
+        settlement
+    }
+
+    /// The broker has answered the oldest settling that asked.
+    pub(super) fn settled(&mut self, id: ConsumerId, count: u64) {
+        let Some(consumer) = self.open.get_mut(&id) else { return };
+        if let Some(settlement) = consumer.asked.pop_front()
+            && let Some(answer) = self.settlements.get_mut(&settlement)
+        {
+            *answer = Some(Ok(count));
+        }
+    }
+
+    /// Nobody wants to know the effect any more.
+    pub(super) fn forget_settlement(&mut self, id: SettlementId) {
+        self.settlements.remove(&id);
+    }
+
+    pub(super) fn lost(&mut self, id: ConsumerId, lost: u64) {
+        if let Some(consumer) = self.open.get_mut(&id) {
+            consumer.lost = consumer.lost.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+        }
+    }
+
     fn closing(&mut self, id: ConsumerId) {
         if let Some(consumer) = self.open.get_mut(&id) {
             consumer.closing = true;
@@ -285,6 +379,11 @@ impl Consumers {
         if let Some(consumer) = self.open.get_mut(&id) {
             consumer.closed = Some(Error::LinkClosed { code, text: text.clone() });
             consumer.inbox = VecDeque::new();
+            for settlement in consumer.asked.drain(..) {
+                if let Some(answer) = self.settlements.get_mut(&settlement) {
+                    *answer = Some(Err(Error::LinkClosed { code, text: text.clone() }));
+                }
+            }
         }
     }
 }

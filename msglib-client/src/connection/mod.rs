@@ -11,9 +11,13 @@ mod publish;
 mod publisher;
 mod publishing;
 mod refusals;
+mod requests;
+mod service;
+mod settlement;
 mod shared;
 mod state;
 mod subscription;
+mod topics;
 mod user_inbox;
 
 pub use builder::Builder;
@@ -22,13 +26,19 @@ pub use delivery::{Delivery, Settler};
 pub use publish::{Confirmation, publish_to_q, publish_to_q_confirmed};
 pub use publisher::{Batch, Publisher};
 pub use refusals::{Refusal, Refusals};
+pub use requests::{PendingReply, request};
+pub use service::{Request, Service, serve};
+pub use settlement::Settlement;
 pub use subscription::{Iter, Subscription, blocking_pull_subscribe_to_queue, subscribe_with_prefetch};
+pub use topics::{publish_retained_to_topic, publish_to_topic, subscribe_to_topic};
 
 use crate::error::Error;
 use crate::session::{BrokerInfo, SessionError, UserFrame};
 use core::fmt;
 use core::task::Poll;
-use msglib_proto::{ChannelKind, ChannelName, Payload};
+use core::time::Duration;
+use msglib_proto::{ChannelKind, ChannelName, Feature, Payload, PublishOptions, QueueSettings};
+use publishing::Extras;
 use shared::{Patience, Shared};
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -151,7 +161,7 @@ impl Connection {
         name: impl Into<ChannelName<'n>>,
         payload: impl Into<Payload<'p>>,
     ) -> Result<(), Error> {
-        publish::publish(self, kind, name.into(), payload.into(), false).map(|_| ())
+        publish::publish(self, kind, name.into(), payload.into(), false, None).map(|_| ())
     }
 
     /// As [`publish_to_q_confirmed`], to a channel of any kind.
@@ -165,8 +175,101 @@ impl Connection {
         name: impl Into<ChannelName<'n>>,
         payload: impl Into<Payload<'p>>,
     ) -> Result<Confirmation, Error> {
-        let id = publish::publish(self, kind, name.into(), payload.into(), true)?;
+        let id = publish::publish(self, kind, name.into(), payload.into(), true, None)?;
         Ok(Confirmation::new(self.clone(), id))
+    }
+
+    /// As [`publish_confirmed`](Connection::publish_confirmed), with a delay, a time to live, a priority or a key (PROTOCOL §15.2).
+    ///
+    /// ```no_run
+    /// # use msglib_client::{ChannelKind, Connection, Error, PublishOptions};
+    /// # use std::time::Duration;
+    /// # fn example(connection: &Connection) -> Result<(), Error> {
+    /// let tomorrow = PublishOptions::default().with_delay(Duration::from_secs(86_400)).with_priority(3);
+    /// connection.publish_with(ChannelKind::QUEUE, "reminders", "water the plants", &tomorrow)?.wait()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`publish_to_q`]; [`Error::NotAgreed`] if the broker has no such queues.
+    pub fn publish_with<'n, 'p>(
+        &self,
+        kind: ChannelKind,
+        name: impl Into<ChannelName<'n>>,
+        payload: impl Into<Payload<'p>>,
+        options: &PublishOptions<'_>,
+    ) -> Result<Confirmation, Error> {
+        let extras = Extras { retain: false, options: *options };
+        let id = publish::publish(self, kind, name.into(), payload.into(), true, Some(&extras))?;
+        Ok(Confirmation::new(self.clone(), id))
+    }
+
+    /// Sees to it that a queue is there, with these settings (PROTOCOL §15.1), and waits for the broker's word.
+    ///
+    /// ```no_run
+    /// # use msglib_client::{Connection, Error, QueueOrder, QueueSettings};
+    /// # fn example(connection: &Connection) -> Result<(), Error> {
+    /// let settings = QueueSettings { order: Some(QueueOrder::Priority), lease_ms: Some(30_000), ..Default::default() };
+    /// connection.declare_queue("jobs", &settings)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LinkClosed`] with the reason when the broker refuses, as [`ErrorCode::DECLARED_OTHERWISE`](crate::ErrorCode::DECLARED_OTHERWISE) for a queue that is there with
+    /// others; [`Error::NotAgreed`] if the broker has no such queues; and as every call: see [`Connection`].
+    pub fn declare_queue<'n>(&self, q_id: impl Into<ChannelName<'n>>, settings: &QueueSettings) -> Result<(), Error> {
+        self.agreed(Feature::Queues)?;
+        let (name, settings) = (q_id.into(), settings.encode());
+        self.shared.wait(Patience::Wait, |state| state.declare(name, &settings))
+    }
+
+    /// Subscribes to a queue that has these settings, or is made with them (PROTOCOL §15.1); `prefetch` is as in
+    /// [`subscribe_with_prefetch`]. Waits for the broker's greeting.
+    ///
+    /// # Errors
+    ///
+    /// As [`blocking_pull_subscribe_to_queue`], and [`Error::NotAgreed`] if the broker has no such queues.
+    pub fn subscribe_to_queue_with<'n>(
+        &self,
+        q_id: impl Into<ChannelName<'n>>,
+        settings: &QueueSettings,
+        prefetch: u32,
+    ) -> Result<Subscription, Error> {
+        self.agreed(Feature::Queues)?;
+        self.subscribe(ChannelKind::QUEUE, q_id, &settings.encode(), prefetch)
+    }
+
+    /// As [`publisher_to_q`](Connection::publisher_to_q), for a producer that is known across connections: what it has to publish again,
+    /// for it was not told the outcome before its connection ended, has no second effect (PROTOCOL §15.6).
+    ///
+    /// `id` is the producer's own, random, so that no two have the same, and not 0. The publish with number n of the new publisher is the
+    /// `base` + n-th of this producer to this queue: 0 at first, and on a new connection the old base and what was
+    /// [answered](Publisher::answered) of the old publisher; then publish again, in their order, those that had no outcome.
+    ///
+    /// # Errors
+    ///
+    /// As [`publisher_to_q`](Connection::publisher_to_q); [`Error::NotAgreed`] if the broker knows no producers; [`Error::Invalid`] for the
+    /// id 0. Waits for the broker's greeting.
+    pub fn producer_to_q<'n>(&self, q_id: impl Into<ChannelName<'n>>, id: u128, base: u64) -> Result<Publisher, Error> {
+        self.agreed(Feature::Queues)?;
+        let publisher = Publisher::open(self, ChannelKind::QUEUE, q_id.into(), &[])?;
+        publisher.produce(id, base)?;
+        Ok(publisher)
+    }
+
+    /// In how long the broker will end the connection, counted from when it said so, if it has (PROTOCOL §18): settle what is held, and
+    /// connect elsewhere or later. It does not read: what has come with other calls counts.
+    pub fn going_away(&self) -> Option<Duration> {
+        self.shared.lock().going_away.map(|ms| Duration::from_millis(ms.into()))
+    }
+
+    /// Waits until it is known what the broker has, and whether this is of it.
+    fn agreed(&self, feature: Feature) -> Result<(), Error> {
+        self.shared.wait(Patience::Wait, |state| {
+            state.agreed(feature).map_or_else(|error| Poll::Ready(Err(error)), |poll| poll.map(Ok))
+        })
     }
 
     /// A link of its own to a queue, to publish many messages on: see [`Publisher`].
@@ -190,7 +293,7 @@ impl Connection {
     ///
     /// As [`publisher_to_q`](Connection::publisher_to_q); [`Error::Invalid`] for the kind 0.
     pub fn publisher<'n>(&self, kind: ChannelKind, name: impl Into<ChannelName<'n>>) -> Result<Publisher, Error> {
-        Publisher::open(self, kind, name.into())
+        Publisher::open(self, kind, name.into(), &[])
     }
 
     /// Subscribes to a channel of any kind, with arguments in the channel's own format (at most 4,096 bytes; none for a

@@ -1,7 +1,7 @@
 //! Publishing, and how a publisher learns the outcome.
 
 use super::Connection;
-use super::publishing::PublishId;
+use super::publishing::{Extras, PublishId};
 use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
@@ -112,9 +112,10 @@ pub(super) fn publish(
     name: ChannelName<'_>,
     payload: Payload<'_>,
     confirm: bool,
+    extras: Option<&Extras<'_>>,
 ) -> Result<PublishId, Error> {
     let shared = &connection.shared;
-    let id = shared.wait(Patience::Wait, |state| state.publish(kind, name, payload, confirm))?;
+    let id = shared.wait(Patience::Wait, |state| state.publish(kind, name, payload, confirm, extras))?;
     // Accepted; but if it cannot go out any more, the publisher should know now.
     match shared.lock().ended() {
         Some(error) => Err(error),

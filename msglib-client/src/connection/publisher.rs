@@ -1,11 +1,11 @@
 //! A publisher's own link to a channel: for many messages, written together and answered for together.
 
 use super::Connection;
-use super::publishing::PublisherId;
+use super::publishing::{Extras, PublisherId};
 use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
-use msglib_proto::{ChannelKind, ChannelName, Payload};
+use msglib_proto::{ChannelKind, ChannelName, Payload, PublishOptions};
 
 /// A publisher's link to a channel, made by [`Connection::publisher_to_q`] and [`Connection::publisher`].
 ///
@@ -40,10 +40,20 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn open(connection: &Connection, kind: ChannelKind, name: ChannelName<'_>) -> Result<Publisher, Error> {
+    pub(super) fn open(
+        connection: &Connection,
+        kind: ChannelKind,
+        name: ChannelName<'_>,
+        arguments: &[u8],
+    ) -> Result<Publisher, Error> {
         let connection = connection.clone();
-        let id = connection.shared.wait(Patience::Wait, |state| state.open_publisher(kind, name))?;
+        let id = connection.shared.wait(Patience::Wait, |state| state.open_publisher(kind, name, arguments))?;
         Ok(Publisher { connection, id })
+    }
+
+    /// Says who publishes, before anything was published.
+    pub(super) fn produce(&self, producer: u128, base: u64) -> Result<(), Error> {
+        self.connection.shared.wait(Patience::Wait, |state| state.produce(self.id, producer, base))
     }
 
     /// Publishes a message and returns its number. It is written at once, as by
@@ -56,7 +66,22 @@ impl Publisher {
     /// and as every call: see [`Connection`].
     pub fn publish<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<u64, Error> {
         let payload = payload.into();
-        self.connection.shared.wait(Patience::Wait, |state| state.publish_held(self.id, payload))
+        self.connection.shared.wait(Patience::Wait, |state| state.publish_held(self.id, payload, None))
+    }
+
+    /// As [`publish`](Publisher::publish), with a delay, a time to live, a priority or a key, or for one of the topics of its filter
+    /// (PROTOCOL §15.2, §16.2).
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Publisher::publish), and [`Error::NotAgreed`].
+    pub fn publish_with<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        options: &PublishOptions<'_>,
+    ) -> Result<u64, Error> {
+        let (payload, extras) = (payload.into(), Extras { retain: false, options: *options });
+        self.connection.shared.wait(Patience::Wait, |state| state.publish_held(self.id, payload, Some(&extras)))
     }
 
     /// To publish many messages with few writes: what is published in the batch is written when 32 KiB of it have come
@@ -140,7 +165,21 @@ impl Batch<'_> {
     /// As [`Publisher::publish`].
     pub fn publish<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<u64, Error> {
         let (payload, id) = (payload.into(), self.publisher.id);
-        self.publisher.connection.shared.wait_and_gather(|state| state.publish_held(id, payload))
+        self.publisher.connection.shared.wait_and_gather(|state| state.publish_held(id, payload, None))
+    }
+
+    /// As [`publish`](Batch::publish), with more than its payload, as [`Publisher::publish_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Publisher::publish_with`].
+    pub fn publish_with<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        options: &PublishOptions<'_>,
+    ) -> Result<u64, Error> {
+        let (payload, id, extras) = (payload.into(), self.publisher.id, Extras { retain: false, options: *options });
+        self.publisher.connection.shared.wait_and_gather(|state| state.publish_held(id, payload, Some(&extras)))
     }
 
     /// Writes what was published and waits until all of it has its outcome, as [`Publisher::wait`].

@@ -6,15 +6,46 @@ use super::by_name::ByName;
 use super::refusals::{Refusal, RefusalLog};
 use super::state::State;
 use crate::error::Error;
-use crate::session::SessionError;
+use crate::session::{Session, SessionError};
+use bytes::Bytes;
 use core::ops::RangeInclusive;
 use core::task::Poll;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, LinkNumber, OwnedName, Payload};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, LinkNumber, OwnedName, Payload, PublishOptions};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What goes with a payload in a frame, rounded up: header and number.
 const OVERHEAD: usize = 32;
+
+/// What a publish says beside its payload.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extras<'a> {
+    pub(super) retain: bool,
+    pub(super) options: PublishOptions<'a>,
+}
+
+impl Extras<'_> {
+    #[inline]
+    fn publish(
+        extras: Option<&Self>,
+        session: &mut Session,
+        link: LinkNumber,
+        payload: Payload<'_>,
+        confirm: bool,
+    ) -> Result<u64, SessionError> {
+        match extras {
+            None => session.publish(link, payload, confirm),
+            Some(Extras { retain, options }) => session.publish_with(link, payload, confirm, *retain, options),
+        }
+    }
+}
+
+fn flip<T>(poll: Poll<Result<T, Error>>) -> Result<Poll<T>, Error> {
+    match poll {
+        Poll::Ready(result) => result.map(Poll::Ready),
+        Poll::Pending => Ok(Poll::Pending),
+    }
+}
 
 /// Names a publishing link for ever, where link numbers are used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,6 +64,10 @@ pub(super) struct Publishers {
     by_name: ByName<PublisherId>,
     /// Publishes that somebody wants to know the outcome of, and what it is, once it is known.
     outcomes: BTreeMap<PublishId, Option<Result<(), Error>>>,
+    /// Queues that are being declared, and the links for that.
+    declaring: BTreeMap<(OwnedName, Vec<u8>), PublisherId>,
+    /// Requests, and what came of them.
+    replies: BTreeMap<PublishId, Option<Result<Bytes, Error>>>,
     /// Counts publishers, and uses of them.
     clock: u64,
 }
@@ -64,21 +99,53 @@ impl State {
         name: ChannelName<'_>,
         payload: Payload<'_>,
         confirm: bool,
+        extras: Option<&Extras<'_>>,
     ) -> Poll<Result<PublishId, Error>> {
         self.check_alive()?;
         if !self.has_room_for(payload.len() + OVERHEAD) {
             return Poll::Pending;
         }
+        let id = self.publisher_by_name(kind, name)?;
+        let Poll::Ready(id) = id else { return Poll::Pending };
+        let publish = |session: &mut Session, link| Extras::publish(extras, session, link, payload, confirm);
+        self.number_on(id, publish).map_ok(|number| self.publishers.published(id, number, confirm))
+    }
+
+    /// Queues a request, as [`publish`](Self::publish).
+    pub(super) fn request(
+        &mut self,
+        name: ChannelName<'_>,
+        payload: Payload<'_>,
+        deadline_ms: u32,
+    ) -> Poll<Result<PublishId, Error>> {
+        if self.agreed(Feature::Requests)?.is_pending() {
+            return Poll::Pending;
+        }
+        if !self.has_room_for(payload.len() + OVERHEAD) {
+            return Poll::Pending;
+        }
+        let id = self.publisher_by_name(ChannelKind::SERVICE, name)?;
+        let Poll::Ready(id) = id else { return Poll::Pending };
+        let request = |session: &mut Session, link| session.request(link, payload, deadline_ms);
+        self.number_on(id, request).map_ok(|number| {
+            let id = self.publishers.published(id, number, false);
+            self.publishers.replies.insert(id, None);
+            id
+        })
+    }
+
+    /// The link to a channel that is published to by its name.
+    fn publisher_by_name(&mut self, kind: ChannelKind, name: ChannelName<'_>) -> Result<Poll<PublisherId>, Error> {
         let id = match self.publishers.by_name.get(kind, name) {
             Some(id) => id,
             None => match self.session.open(kind, name, true, false) {
                 Ok(link) => self.add_publisher(kind, name, link, false),
-                Err(SessionError::NoFreeLink { max }) => return self.make_link_free(max),
-                Err(SessionError::BeforeWelcome) => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(error.into())),
+                Err(SessionError::NoFreeLink { max }) => return flip(self.make_link_free(max)),
+                Err(SessionError::BeforeWelcome) => return Ok(Poll::Pending),
+                Err(error) => return Err(error.into()),
             },
         };
-        self.publish_on(id, payload, confirm).map_ok(|number| self.publishers.published(id, number, confirm))
+        Ok(Poll::Ready(id))
     }
 
     /// Opens a link for a handle.
@@ -86,9 +153,10 @@ impl State {
         &mut self,
         kind: ChannelKind,
         name: ChannelName<'_>,
+        arguments: &[u8],
     ) -> Poll<Result<PublisherId, Error>> {
         self.check_alive()?;
-        match self.session.open(kind, name, true, false) {
+        match self.session.open_with_arguments(kind, name, true, false, arguments) {
             Ok(link) => Poll::Ready(Ok(self.add_publisher(kind, name, link, true))),
             Err(SessionError::NoFreeLink { max }) => self.make_link_free(max),
             Err(SessionError::BeforeWelcome) => Poll::Pending,
@@ -97,7 +165,12 @@ impl State {
     }
 
     /// Queues a publish of a handle, once there is room and credit for it, and it was told of all refusals.
-    pub(super) fn publish_held(&mut self, id: PublisherId, payload: Payload<'_>) -> Poll<Result<u64, Error>> {
+    pub(super) fn publish_held(
+        &mut self,
+        id: PublisherId,
+        payload: Payload<'_>,
+        extras: Option<&Extras<'_>>,
+    ) -> Poll<Result<u64, Error>> {
         self.check_alive()?;
         let publisher = self.publishers.held(id)?;
         if let Some(refused) = publisher.next_untold() {
@@ -109,12 +182,17 @@ impl State {
         if !self.has_room_for(payload.len() + OVERHEAD) {
             return Poll::Pending;
         }
-        self.publish_on(id, payload, true)
+        self.number_on(id, |session, link| Extras::publish(extras, session, link, payload, true))
     }
 
-    fn publish_on(&mut self, id: PublisherId, payload: Payload<'_>, confirm: bool) -> Poll<Result<u64, Error>> {
+    /// Queues something with the next number of the link.
+    fn number_on(
+        &mut self,
+        id: PublisherId,
+        queue: impl FnOnce(&mut Session, LinkNumber) -> Result<u64, SessionError>,
+    ) -> Poll<Result<u64, Error>> {
         let Some(publisher) = self.publishers.open.get_mut(&id) else { return Poll::Pending };
-        match self.session.publish(publisher.link, payload, confirm) {
+        match queue(&mut self.session, publisher.link) {
             Ok(number) => {
                 publisher.answers.published = number;
                 Poll::Ready(Ok(number))
@@ -125,6 +203,63 @@ impl State {
             }
             Err(SessionError::BeforeWelcome) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// Says who publishes on a handle's link, before anything was published on it (PROTOCOL §15.6).
+    pub(super) fn produce(&mut self, id: PublisherId, producer: u128, base: u64) -> Poll<Result<(), Error>> {
+        self.check_alive()?;
+        let publisher = self.publishers.held(id)?;
+        if let Some(closed) = publisher.closed() {
+            return Poll::Ready(Err(closed));
+        }
+        match self.session.producer(publisher.link, producer, base) {
+            Err(SessionError::BeforeWelcome) => Poll::Pending,
+            result => Poll::Ready(result.map_err(Error::from)),
+        }
+    }
+
+    /// Opens a link with settings, once, and is ready when the broker has opened it, or with why it has not; then the link is closed.
+    pub(super) fn declare(&mut self, name: ChannelName<'_>, settings: &[u8]) -> Poll<Result<(), Error>> {
+        let key = (name.to_owned(), settings.to_vec());
+        let id = match self.publishers.declaring.get(&key) {
+            Some(id) => *id,
+            None => match self.open_publisher(ChannelKind::QUEUE, name, settings) {
+                Poll::Ready(id) => id?,
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        let opened = self.opened(id);
+        if opened.is_pending() {
+            self.publishers.declaring.insert(key, id);
+        } else {
+            self.publishers.declaring.remove(&key);
+            self.release_publisher(id);
+        }
+        opened
+    }
+
+    /// Ready when the broker has opened a handle's link, or with why it has not.
+    fn opened(&mut self, id: PublisherId) -> Poll<Result<(), Error>> {
+        let publisher = self.publishers.held(id)?;
+        if let Some(closed) = publisher.closed() {
+            return Poll::Ready(Err(closed));
+        }
+        match (self.session.is_open(publisher.link), self.ended()) {
+            (true, _) => Poll::Ready(Ok(())),
+            (false, Some(error)) => Poll::Ready(Err(error)),
+            (false, None) => Poll::Pending,
+        }
+    }
+
+    /// The reply to a request, once; ready with the connection's end if there will be none.
+    pub(super) fn reply(&mut self, id: PublishId) -> Poll<Result<Bytes, Error>> {
+        match self.publishers.replies.get(&id) {
+            Some(Some(reply)) => Poll::Ready(reply.clone()),
+            _ => match self.ended() {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            },
         }
     }
 
@@ -242,6 +377,14 @@ impl Publishers {
     /// Nobody wants to know the outcome any more; a refusal is told like that of any other publish.
     pub(super) fn forget(&mut self, id: PublishId) {
         self.outcomes.remove(&id);
+        self.replies.remove(&id);
+    }
+
+    /// What came of a request; nobody may want to know any more.
+    pub(super) fn answer(&mut self, publisher: PublisherId, number: u64, answer: Result<Bytes, Error>) {
+        if let Some(reply) = self.replies.get_mut(&PublishId { publisher, number }) {
+            reply.get_or_insert(answer);
+        }
     }
 
     /// Gives up the link that was not used for the longest time: the next publish to its channel opens a new one.
@@ -299,7 +442,12 @@ impl Publishers {
             publisher.closed = Some((code, text.clone()));
             return;
         }
-        let unanswered = if asked { Vec::new() } else { publisher.answers.missing() };
+        let is_service = publisher.kind == ChannelKind::SERVICE;
+        let unanswered = if asked || is_service { Vec::new() } else { publisher.answers.missing() };
+        let all = PublishId { publisher: id, number: 0 }..=PublishId { publisher: id, number: u64::MAX };
+        for (_, reply) in self.replies.range_mut(all) {
+            reply.get_or_insert(Err(Error::LinkClosed { code, text: text.clone() }));
+        }
         for (_, outcome) in self.unknown(id, 1..=u64::MAX) {
             *outcome = Some(Err(Error::LinkClosed { code, text: text.clone() }));
         }

@@ -7,7 +7,7 @@ use super::user_inbox::UserInbox;
 use crate::error::Error;
 use crate::session::{End, Event, Session, SessionError};
 use core::task::Poll;
-use msglib_proto::{ErrorCode, LinkNumber};
+use msglib_proto::{ErrorCode, Feature, LinkNumber};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) waits_for_credit: Option<u64>,
     /// Bytes that the writer holds and has not written.
     pub(super) writing: usize,
+    /// After how many milliseconds the broker will end the connection, as it has said last.
+    pub(super) going_away: Option<u32>,
     /// How the stream ended, if it was not the session that ended.
     pub(super) broken: Option<Error>,
     events: Vec<Event>,
@@ -65,6 +67,7 @@ impl State {
             wants_room: false,
             waits_for_credit: None,
             writing: 0,
+            going_away: None,
             broken: None,
             events: Vec::new(),
         }
@@ -81,6 +84,16 @@ impl State {
             Some(error) => Err(error),
             None if self.session.said_goodbye() => Err(Error::Closed),
             None => Ok(()),
+        }
+    }
+
+    /// Whether the feature was agreed on; pending before the `WELCOME` (PROTOCOL §12.1).
+    pub(super) fn agreed(&self, feature: Feature) -> Result<Poll<()>, Error> {
+        self.check_alive()?;
+        match self.session.check_agreed(feature) {
+            Ok(()) => Ok(Poll::Ready(())),
+            Err(SessionError::BeforeWelcome) => Ok(Poll::Pending),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -214,7 +227,7 @@ impl State {
             }
             Event::Delivery { link, tag, count, payload, details } => {
                 if let Some(&Owner::Consumer(id)) = self.owners.get(&link) {
-                    self.deliver(id, Arrived { tag, count, payload, details });
+                    self.deliver(id, Arrived { tag, count, lost: 0, deadline_ms: 0, payload, details });
                 }
             }
             Event::Confirmed { link, upto } => {
@@ -230,8 +243,33 @@ impl State {
             Event::LinkClosed { link, asked, code, text } => self.on_link_closed(link, asked, code, &text),
             Event::Pong { token } if token <= self.ping => self.pong = self.pong.max(token),
             Event::User(frame) => self.user.push(frame),
+            Event::Settled { link, count, .. } => {
+                if let Some(&Owner::Consumer(id)) = self.owners.get(&link) {
+                    self.consumers.settled(id, count);
+                }
+            }
+            Event::Gap { link, lost } => {
+                if let Some(&Owner::Consumer(id)) = self.owners.get(&link) {
+                    self.consumers.lost(id, lost);
+                }
+            }
+            Event::Request { link, tag, deadline_ms, payload } => {
+                if let Some(&Owner::Consumer(id)) = self.owners.get(&link) {
+                    self.deliver(id, Arrived { tag, count: 1, lost: 0, deadline_ms, payload, details: None });
+                }
+            }
+            Event::Reply { link, number, payload } => {
+                if let Some(Owner::Publisher(id)) = self.owners.get(&link) {
+                    self.publishers.answer(*id, number, Ok(payload));
+                }
+            }
+            Event::NoReply { link, number, code, text } => {
+                if let Some(Owner::Publisher(id)) = self.owners.get(&link) {
+                    self.publishers.answer(*id, number, Err(Error::NoReply { code, text }));
+                }
+            }
+            Event::GoingAway { deadline_ms } => self.going_away = Some(deadline_ms),
             Event::Opened { .. } | Event::Credit { .. } | Event::Pong { .. } | Event::Over => {}
-            _ => {}
         }
     }
 

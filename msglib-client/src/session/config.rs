@@ -1,7 +1,7 @@
 //! What a client says of itself in its `HELLO`.
 
 use core::fmt;
-use msglib_proto::{Hello, Limits, VERSION};
+use msglib_proto::{Feature, Hello, Limits, VERSION};
 
 /// What a client says of itself (PROTOCOL §4.1).
 ///
@@ -20,7 +20,7 @@ pub struct SessionConfig {
     /// After how many milliseconds without a byte the client gives the connection up; 0, the default, for never. The
     /// session reads no clock: this is what the broker is told, the read time-out of the stream is what acts on it.
     pub idle_ms: u32,
-    /// Feature bits that the client has (PROTOCOL §12.1). Default: none.
+    /// Feature bits that the client has (PROTOCOL §12.1). Default: all those of PROTOCOL §14.1.
     pub features: u64,
     /// How the client proves who it is; at most 255 bytes. Default: empty, for not at all.
     pub mechanism: String,
@@ -49,7 +49,7 @@ impl Default for SessionConfig {
             name: String::new(),
             max_payload: Limits::default().max_payload,
             idle_ms: 0,
-            features: 0,
+            features: Feature::all_bits(),
             mechanism: String::new(),
             credentials: Vec::new(),
         }

@@ -40,6 +40,21 @@ impl Link {
         }
     }
 
+    /// Whether deliveries on it are accepted, and not only thrown away (PROTOCOL §10.2).
+    pub(super) fn takes_deliveries(&self) -> bool {
+        self.consumes && self.state == LinkState::Open
+    }
+
+    /// Takes the delivery with this tag, if it is the one that is due and within the credit; nothing has changed if not.
+    #[inline]
+    pub(super) fn deliver(&mut self, tag: u64) -> bool {
+        let is_due = self.delivered.checked_add(1) == Some(tag) && tag <= self.granted;
+        if is_due {
+            self.delivered = tag;
+        }
+        is_due
+    }
+
     /// Whether this side may still send on it.
     pub(super) fn is_usable(&self) -> bool {
         self.state != LinkState::Closing

@@ -21,8 +21,8 @@ pub use event::{BrokerInfo, Event, UserFrame};
 use core::ops::RangeInclusive;
 use links::Links;
 use msglib_proto::{
-    ChannelKind, ChannelName, ConnectionState, Decoder, EncodeError, ErrorCode, Frame, Limits, LinkNumber, Payload,
-    ProtocolError, PublishOptions, SendQueue, Settling, Verdict, encode,
+    ChannelKind, ChannelName, ConnectionState, Decoder, EncodeError, ErrorCode, Feature, Frame, Limits, LinkNumber,
+    LinkState, Payload, ProtocolError, PublishOptions, SendQueue, Settling, Verdict, encode,
 };
 
 /// One connection, from the client's end, without IO.
@@ -118,12 +118,19 @@ impl Session {
     ///
     /// The rule that the broker broke, and where in its stream. Events of the frames before are in `events`.
     pub fn handle_input(&mut self, mut input: &[u8], events: &mut Vec<Event>) -> Result<(), ProtocolError> {
+        let mut run = None;
         while self.core.end.is_none() {
+            if let Some(link) = run.take() {
+                self.deliveries(link, &mut input, events);
+            }
             let (mut rest, was_welcome) = (input, self.core.welcome.is_some());
             let result = match self.decoder.decode(&mut rest) {
                 Ok(None) => return Ok(()),
                 // Borrowed, for to move a frame costs as much as to act on it.
-                Ok(Some(ref frame)) => self.core.on_frame(frame, events),
+                Ok(Some(ref frame)) => {
+                    run = matches!(frame, Frame::Delivery { .. }).then(|| frame.link());
+                    self.core.on_frame(frame, events)
+                }
                 Err(error) => return Err(self.core.on_violation(error, events)),
             };
             let rest = rest.len();
@@ -139,6 +146,17 @@ impl Session {
             input = &input[input.len() - rest..];
         }
         Ok(())
+    }
+
+    /// What follows a delivery is most often another one on the same link, which needs less: the shortest way is for those that are in order
+    /// in every way, and everything else is left to the general one.
+    fn deliveries(&mut self, link: LinkNumber, input: &mut &[u8], events: &mut Vec<Event>) {
+        let Core { links, blocks, .. } = &mut self.core;
+        let Some(open) = links.get_mut(link).filter(|open| open.takes_deliveries()) else { return };
+        while let Some((tag, count, payload)) = self.decoder.decode_delivery(link, input, |tag| open.deliver(tag)) {
+            let payload = blocks.keep(Payload::from(payload));
+            events.push(Event::Delivery { link, tag, count, payload, details: None });
+        }
     }
 
     /// Opens a link to a channel; `publishes` and `consumes` say what for, and at least one must be.
@@ -368,6 +386,20 @@ impl Session {
         queue.append(&mut self.core.out);
         self.core.answer_ping();
         queue.append(&mut self.core.out);
+    }
+
+    /// Whether the broker has opened the link.
+    pub fn is_open(&self, link: LinkNumber) -> bool {
+        self.core.links.state(link) == LinkState::Open
+    }
+
+    /// What is needed of a feature: whether both sides have it.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotAgreed`], [`SessionError::BeforeWelcome`], [`SessionError::Over`].
+    pub fn check_agreed(&self, feature: Feature) -> Result<(), SessionError> {
+        self.core.check_agreed(feature)
     }
 
     /// What the broker said when it took the client; `None` before.

@@ -139,7 +139,7 @@ impl Core {
     }
 
     /// What a feature adds may be used only after the `WELCOME` has named it (PROTOCOL §12.1).
-    fn check_agreed(&self, feature: Feature) -> Result<(), SessionError> {
+    pub(super) fn check_agreed(&self, feature: Feature) -> Result<(), SessionError> {
         self.check_alive()?;
         match &self.welcome {
             None => Err(SessionError::BeforeWelcome),

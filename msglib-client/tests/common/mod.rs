@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_types, reason = "threads are what is tested with some of it")]
 
 use msglib_client::{Connection, Error};
-use msglib_proto::{Decoder, ErrorCode, Frame, Limits, Payload, SendQueue, Welcome, encode};
+use msglib_proto::{Decoder, ErrorCode, Feature, Frame, Limits, Payload, SendQueue, Welcome, encode};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -308,6 +308,7 @@ pub(crate) fn bytes(frame: Frame<'_>) -> Vec<u8> {
 /// The frames of a client's stream, from a frame's beginning on, as short texts.
 pub(crate) fn frames(mut input: &[u8]) -> Vec<String> {
     let mut decoder = Decoder::new(&Limits::default());
+    decoder.agree_on(Feature::all_bits());
     let mut texts = Vec::new();
     loop {
         let mut rest = input;

@@ -129,6 +129,28 @@ impl Decoder {
         Some((number, flags == 1, payload))
     }
 
+    /// As [`decode_publish`](Self::decode_publish), for `DELIVERY`; `accept` is asked for the tag. Gives the tag, the count and the payload.
+    #[inline]
+    pub fn decode_delivery<'i>(
+        &mut self,
+        link: LinkNumber,
+        input: &mut &'i [u8],
+        accept: impl FnOnce(u64) -> bool,
+    ) -> Option<(u64, u32, &'i [u8])> {
+        const FIXED: usize = HEADER as usize + 12;
+        let (start, rest) = input.split_first_chunk::<FIXED>()?;
+        let (length, kind, flags) = self.front(start, link)?;
+        let payload = (length as usize).checked_sub(FIXED).filter(|payload| *payload <= self.max_payload as usize)?;
+        let (tag, count) = (u64_at(start, HEADER as usize), u32_at(start, HEADER as usize + 8));
+        let (payload, rest) = rest.split_at_checked(payload)?;
+        if kind != FrameType::Delivery.value() || flags != 0 || tag == 0 || count == 0 || !accept(tag) {
+            return None;
+        }
+        *input = rest;
+        self.passed(length);
+        Some((tag, count, payload))
+    }
+
     /// As [`decode_publish`](Self::decode_publish), for `ACK`; gives the range of tags. `accept` is asked whether this link may settle.
     #[inline]
     pub fn decode_ack(
@@ -264,4 +286,11 @@ fn u64_at<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
     let mut field = [0; 8];
     field.copy_from_slice(&bytes[at..at + 8]);
     u64::from_be_bytes(field)
+}
+
+#[inline]
+fn u32_at<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
+    let mut field = [0; 4];
+    field.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_be_bytes(field)
 }

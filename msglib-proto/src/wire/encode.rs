@@ -194,7 +194,7 @@ fn encode_welcome(welcome: &Welcome<'_>, out: &mut SendQueue) -> Result<(), Enco
 /// # Errors
 ///
 /// As [`encode`].
-#[inline]
+#[inline(always)]
 pub fn encode_delivery(
     link: LinkNumber,
     tag: u64,
@@ -340,7 +340,7 @@ fn write_frame(
     Ok(())
 }
 
-#[inline]
+#[inline(always)]
 fn write_with_payload<const N: usize>(
     head: Head,
     fixed: [u8; N],

@@ -94,7 +94,7 @@ impl SendQueue {
     }
 
     /// Appends `start` and a payload, as [`put`](Self::put) and [`put_payload`](Self::put_payload) would, with one look at the room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_with_payload(&mut self, start: &[u8], payload: Payload<'_>) {
         if let Some(shared) = payload.shared() {
             self.put(start);

@@ -2,14 +2,16 @@
 
 use super::channel::ChannelName;
 use super::code::ErrorCode;
+use core::time::Duration;
 
 /// What a publisher says of a message (PROTOCOL §14.3). What means nothing to the channel is ignored there.
 ///
 /// ```
 /// use msglib_proto::PublishOptions;
+/// use std::time::Duration;
 ///
-/// let options = PublishOptions { delay_ms: Some(60_000), priority: Some(3), ..PublishOptions::default() };
-/// assert!(!options.is_empty());
+/// let options = PublishOptions::default().with_delay(Duration::from_secs(60)).with_priority(3);
+/// assert_eq!((options.delay_ms, options.priority), (Some(60_000), Some(3)));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PublishOptions<'a> {
@@ -25,11 +27,46 @@ pub struct PublishOptions<'a> {
     pub topic: Option<&'a [u8]>,
 }
 
-impl PublishOptions<'_> {
+impl<'a> PublishOptions<'a> {
+    /// With a delay, rounded up to whole milliseconds.
+    pub fn with_delay(mut self, delay: Duration) -> PublishOptions<'a> {
+        self.delay_ms = Some(millis(delay));
+        self
+    }
+
+    /// With a time to live, rounded up to whole milliseconds.
+    pub fn with_ttl(mut self, ttl: Duration) -> PublishOptions<'a> {
+        self.ttl_ms = Some(millis(ttl));
+        self
+    }
+
+    /// With a priority; the higher the sooner.
+    pub fn with_priority(mut self, priority: u8) -> PublishOptions<'a> {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// With a key of 1 to 255 bytes.
+    pub fn with_key(mut self, key: &'a [u8]) -> PublishOptions<'a> {
+        self.key = Some(key);
+        self
+    }
+
+    /// With a topic of 1 to 255 bytes, on a link to more than one.
+    pub fn with_topic(mut self, topic: &'a [u8]) -> PublishOptions<'a> {
+        self.topic = Some(topic);
+        self
+    }
+
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         *self == PublishOptions::default()
     }
+}
+
+/// Whole milliseconds, rounded up.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// What a broker says of a delivery (PROTOCOL §14.3).

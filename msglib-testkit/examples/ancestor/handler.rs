@@ -38,7 +38,7 @@ impl Handler<Ancestor> for Queues {
             Event::Frame { frame: Request::Publish { queue, payload }, .. } => {
                 self.queue(queue)?;
                 let Queues { store, queues, .. } = self;
-                let pushed = queues.get_mut(&queue).map(|queue| queue.push(store, payload));
+                let pushed = queues.get_mut(&queue).map(|queue| queue.push(store, cx.now(), payload));
                 pushed.transpose().map_err(|full| Reject::new(ErrorCode::QUEUE_FULL, full.to_string()))?;
             }
             Event::Frame { from, frame: Request::Pull { queue: id } } => {
@@ -51,7 +51,11 @@ impl Handler<Ancestor> for Queues {
             }
             Event::Disconnected { id, .. } => {
                 if let Some((queue, consumer)) = self.pulls.remove(&id) {
-                    self.queue(queue)?.remove_consumer(consumer);
+                    let Queues { store, queues, changed, .. } = self;
+                    changed.insert(queue);
+                    if let Some(queue) = queues.get_mut(&queue) {
+                        queue.remove_consumer(store, cx.now(), consumer);
+                    }
                 }
             }
             _ => {}
@@ -62,17 +66,17 @@ impl Handler<Ancestor> for Queues {
     fn end_of_step(&mut self, cx: &mut Context<'_, Ancestor>) {
         for id in std::mem::take(&mut self.changed) {
             let Some(queue) = self.queues.get_mut(&id) else { continue };
-            let mut served = Vec::new();
+            let (now, mut served) = (cx.now(), Vec::new());
             // Bounded by itself: nobody may have more than one.
-            queue.dispatch(&self.store, usize::MAX, |offer| {
+            queue.dispatch(&mut self.store, now, usize::MAX, |offer| {
                 cx.send(*offer.consumer, offer.payload).map_err(|_| Undeliverable::Gone)?;
                 served.push(*offer.consumer);
                 Ok(())
             });
             for connection in served {
                 if let Some((_, consumer)) = self.pulls.remove(&connection) {
-                    queue.ack(&mut self.store, consumer, 1..=1);
-                    queue.remove_consumer(consumer);
+                    queue.ack(&mut self.store, now, consumer, 1..=1);
+                    queue.remove_consumer(&mut self.store, now, consumer);
                 }
                 cx.go_on(connection);
             }

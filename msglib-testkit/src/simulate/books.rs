@@ -8,8 +8,8 @@ use msglib_proto::ChannelName;
 pub struct Account {
     /// What became of every message.
     pub ledger: Ledger,
-    /// Bytes that its messages take, each with an overhead of [`Queue::OVERHEAD`](msglib_broker::Queue::OVERHEAD); `None` if
-    /// the handler does not count them.
+    /// Bytes that its messages take, each with an overhead of [`OVERHEAD`](msglib_broker::queue::OVERHEAD); `None` if the handler
+    /// does not count them.
     pub bytes: Option<usize>,
     /// Consumers.
     pub consumers: usize,

@@ -3,13 +3,12 @@
 use crate::simulate::books::Account;
 use crate::simulate::checker::{Checker, Seen, View};
 use crate::simulate::facts::{Facts, Outcome, Place, QueueTally};
-use msglib_broker::Queue;
 use std::borrow::Cow;
 
 type Verdict = Result<(), Cow<'static, str>>;
 
 /// Bytes that each message counts for beyond its payload.
-const OVERHEAD: u64 = Queue::<()>::OVERHEAD as u64;
+const OVERHEAD: u64 = msglib_broker::queue::OVERHEAD as u64;
 
 /// I1: every accepted message is counted once, and where the clients know it to be.
 #[derive(Debug, Default)]

@@ -1,66 +1,6 @@
+//! Credit, turns, settling, limits: what holds for every queue.
+
 use super::*;
-use core::ops::{Deref, DerefMut};
-
-/// A queue with a store of its own.
-struct Fixture {
-    store: Store,
-    queue: Queue<char>,
-}
-
-impl Fixture {
-    fn new(config: QueueConfig) -> Fixture {
-        Fixture { store: Store::new(), queue: Queue::new(config) }
-    }
-
-    fn push(&mut self, payload: &str) -> Result<(), QueueFull> {
-        self.queue.push(&mut self.store, payload)
-    }
-
-    fn ack(&mut self, id: ConsumerId, tags: RangeInclusive<u64>) -> usize {
-        self.queue.ack(&mut self.store, id, tags)
-    }
-
-    fn refuse(&mut self, id: ConsumerId, tags: RangeInclusive<u64>, verdict: Verdict) -> usize {
-        self.queue.refuse(&mut self.store, id, tags, verdict)
-    }
-
-    fn dispatch(&mut self, budget: usize, deliver: impl FnMut(Offer<'_, char>) -> Result<(), Undeliverable>) -> usize {
-        self.queue.dispatch(&self.store, budget, deliver)
-    }
-}
-
-impl Deref for Fixture {
-    type Target = Queue<char>;
-    fn deref(&self) -> &Queue<char> {
-        &self.queue
-    }
-}
-
-impl DerefMut for Fixture {
-    fn deref_mut(&mut self) -> &mut Queue<char> {
-        &mut self.queue
-    }
-}
-
-fn queue_of(messages: &[&str]) -> Fixture {
-    let mut queue = Fixture::new(QueueConfig::default());
-    for message in messages {
-        queue.push(message).unwrap();
-    }
-    queue
-}
-
-/// Dispatches all that can be and lists what went where: consumer, tag, count, payload.
-fn deliveries(queue: &mut Fixture) -> Vec<String> {
-    let mut seen = Vec::new();
-    queue.dispatch(usize::MAX, |offer| {
-        let payload = core::str::from_utf8(&offer.payload).unwrap();
-        seen.push(format!("{}{}×{} {payload}", offer.consumer, offer.tag, offer.count));
-        Ok(())
-    });
-    assert!(queue.ledger().is_balanced(), "{:?}", queue.ledger());
-    seen
-}
 
 #[test]
 fn nothing_is_delivered_without_credit() {
@@ -92,8 +32,8 @@ fn what_a_lost_consumer_held_comes_back_first_and_in_order() {
     queue.allow(a, 3);
     deliveries(&mut queue);
     queue.ack(a, 2..=2);
-    assert_eq!(queue.remove_consumer(a), 2);
-    assert_eq!(queue.remove_consumer(a), 0, "once");
+    assert_eq!(queue.remove(a), 2);
+    assert_eq!(queue.remove(a), 0, "once");
     let b = queue.add_consumer('b');
     queue.allow(b, 9);
     assert_eq!(deliveries(&mut queue), ["b1×2 1", "b2×2 3", "b3×1 4"]);
@@ -125,7 +65,7 @@ fn stale_double_and_foreign_tags_change_nothing() {
     assert_eq!(queue.ack(a, 1..=1), 0, "settled before");
     assert_eq!(queue.refuse(a, 1..=1, Verdict::Again), 0, "an ack is final");
     assert_eq!(queue.ack(a, 1..=u64::MAX), 1, "all that is left");
-    queue.remove_consumer(a);
+    queue.remove(a);
     assert_eq!(queue.ack(a, 1..=u64::MAX), 0, "a is gone");
     assert!(queue.is_empty());
     assert_eq!((queue.bytes(), queue.store.payloads()), (0, 0));
@@ -137,7 +77,7 @@ fn a_full_queue_refuses_and_says_so() {
     queue.push("1").unwrap();
     queue.push("2").unwrap();
     let error = queue.push("3").unwrap_err();
-    assert_eq!(error.messages, 2);
+    assert_eq!(error, PushError::QueueFull { messages: 2, bytes: 130 });
     assert_eq!(queue.ledger().turned_away, 1);
     let a = queue.add_consumer('a');
     queue.allow(a, 1);
@@ -149,7 +89,7 @@ fn a_full_queue_refuses_and_says_so() {
 
 #[test]
 fn bytes_are_limited_overhead_included() {
-    let size = 10 + Queue::<char>::OVERHEAD;
+    let size = 10 + OVERHEAD;
     let mut queue = Fixture::new(QueueConfig::default().with_max_bytes(2 * size));
     queue.push("0123456789").unwrap();
     queue.push("0123456789").unwrap();
@@ -174,7 +114,7 @@ fn a_blocked_consumer_does_not_stop_the_others() {
     assert_eq!(got, [1, 2, 3]);
     assert!(!queue.can_dispatch());
     queue.push("4").unwrap();
-    queue.remove_consumer(b);
+    queue.remove(b);
     assert!(deliveries(&mut queue).is_empty(), "a is still blocked");
     queue.unblock(a);
     assert_eq!(deliveries(&mut queue), ["a1×2 1", "a2×2 2", "a3×2 3", "a4×1 4"]);
@@ -230,8 +170,8 @@ fn consumers_that_come_and_go_leave_nothing_behind() {
     for _ in 0..1000 {
         let id = queue.add_consumer('a');
         queue.allow(id, 1);
-        queue.remove_consumer(id);
-        assert!(queue.eligible.len() <= 3, "{} in the order of turns", queue.eligible.len());
+        queue.remove(id);
+        assert!(queue.turns.ring_len() <= 3, "{} in the order of turns", queue.turns.ring_len());
     }
     queue.push("1").unwrap();
     assert_eq!(deliveries(&mut queue), ["s1×1 1"]);
@@ -268,7 +208,7 @@ fn a_burst_leaves_no_ring_behind() {
         queue.ack(a, first..=first + 999);
     }
     assert!(queue.is_empty());
-    assert!(queue.ready.capacity() <= 2048, "{}", queue.ready.capacity());
+    assert!(queue.fresh.capacity() <= 2048, "{}", queue.fresh.capacity());
     let consumer = queue.consumers.get_mut(a).unwrap();
     assert!(consumer.in_flight.capacity() <= 2048, "{}", consumer.in_flight.capacity());
 }
@@ -279,7 +219,7 @@ fn a_discarded_queue_leaves_nothing_in_the_store() {
     let a = queue.add_consumer('a');
     queue.allow(a, 2);
     deliveries(&mut queue);
-    let Fixture { mut store, queue } = queue;
+    let Fixture { mut store, queue, .. } = queue;
     queue.discard(&mut store);
     assert_eq!(store.payloads(), 0);
 }

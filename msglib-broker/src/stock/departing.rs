@@ -1,0 +1,86 @@
+//! Messages that leave a queue other than by an ack: dead letters go to their queue, and the policy is told.
+
+use super::ConnectionHandler;
+use super::queues::QueueIndex;
+use crate::core::Context;
+use crate::policy::Departure;
+use crate::queue::Departed;
+use msglib_proto::OwnedName;
+
+impl ConnectionHandler {
+    /// Sees off those that have left a queue, and those that had to make room for them elsewhere.
+    pub(super) fn see_off(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
+        let mut from = vec![index];
+        while let Some(index) = from.pop() {
+            while let Some(departed) = self.queues.get_mut(index).0.take_departed() {
+                // Each hop of a dead letter is counted and the number of hops bounded, so this ends.
+                from.extend(self.send_on(cx, index, departed));
+            }
+        }
+    }
+
+    /// Sends one of them on; to which queue, if it has gone to one.
+    fn send_on(&mut self, cx: &Context<'_>, index: QueueIndex, mut departed: Departed) -> Option<QueueIndex> {
+        let slot = self.queues.slot(index);
+        let Some(name) = slot.name.clone() else {
+            departed.discard(self.queues.store_mut());
+            return None;
+        };
+        let dead_letter = slot.queue.config().redelivery.dead_letter.clone().filter(|_| departed.is_dead_letter());
+        if let Some(cause) = departed.cause_mut().filter(|_| dead_letter.is_some()) {
+            cause.source = Some(name.clone());
+        }
+        let target = self.ask_policy(&name, dead_letter.as_ref(), &departed).or(dead_letter);
+        let Some(target) = target else {
+            departed.discard(self.queues.store_mut());
+            return None;
+        };
+        let now = self.clock.now();
+        let lost = match self.open_queue(cx, target.borrow(), None) {
+            Err(_) => departed,
+            Ok(goes_to) => {
+                let (queue, store) = self.queues.get_mut(goes_to);
+                match queue.admit(store, now, departed) {
+                    Ok(_) => {
+                        self.mark_dirty(goes_to);
+                        self.alarms.touch(&mut self.queues, goes_to);
+                        self.queues.forget_unused(goes_to);
+                        return Some(goes_to);
+                    }
+                    Err((_, departed)) => departed,
+                }
+            }
+        };
+        self.lose(index, &name, lost);
+        None
+    }
+
+    /// There is no room for a dead letter.
+    fn lose(&mut self, index: QueueIndex, name: &OwnedName, mut departed: Departed) {
+        if departed.is_dead_letter() {
+            self.queues.get_mut(index).0.lost_dead_letter(&mut departed);
+        }
+        let _ = self.ask_policy(name, None, &departed);
+        departed.discard(self.queues.store_mut());
+    }
+
+    fn ask_policy(
+        &mut self,
+        queue: &OwnedName,
+        dead_letter: Option<&OwnedName>,
+        departed: &Departed,
+    ) -> Option<OwnedName> {
+        let policy = self.policy.as_mut()?;
+        policy.departed(&Departure {
+            queue: queue.borrow(),
+            id: departed.id(),
+            payload: departed.payload(self.queues.store()),
+            priority: departed.priority(),
+            key: departed.key(),
+            deliveries: departed.deliveries(),
+            fate: departed.fate(),
+            dead_letter_to: dead_letter.map(OwnedName::borrow),
+            cause: departed.cause(),
+        })
+    }
+}
