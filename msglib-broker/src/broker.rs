@@ -13,6 +13,7 @@ use crate::core::{Context, Core, CoreConfig, Counters, End};
 use crate::dialect::Dialect;
 use crate::handler::Handler;
 use crate::native::Native;
+use crate::trace;
 use core::time::Duration;
 use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness};
@@ -163,6 +164,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     pub fn shutdown(&mut self, within: Duration) -> io::Result<Shutdown> {
         let deadline = self.manager.now() + within;
         let waits = self.manager.waker().is_some();
+        trace::shutting_down(self.core.connections(), within);
         self.is_closing = true;
         let (all, aborted_before) = (self.core.connections(), self.core.counters().aborted);
         self.core.close_all();
@@ -179,7 +181,9 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.core.abort_all();
         self.close();
         let aborted = (self.core.counters().aborted - aborted_before) as usize + self.manager.draining();
-        Ok(Shutdown { orderly: all.saturating_sub(aborted), aborted })
+        let orderly = all.saturating_sub(aborted);
+        trace::shut_down(orderly, aborted);
+        Ok(Shutdown { orderly, aborted })
     }
 
     /// The handler, to look into.

@@ -44,6 +44,7 @@ mod request;
 mod stock;
 mod table;
 mod topic;
+mod trace;
 
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
 pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};

@@ -28,6 +28,7 @@ use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
 use crate::reason::Reason;
+use crate::trace;
 use connection::{Connection, Phase};
 use msglib_proto::transport::{Close, ConnectionId, Peer};
 use msglib_proto::{Instant, SendQueue};
@@ -102,6 +103,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         let opened = self.state.dialect.open(&peer);
         self.state.connections.insert(Connection::new(id, peer.clone(), opened));
         self.state.counters.connected += 1;
+        trace::connected(id, &peer);
         let deadline = now + self.state.config.handshake_timeout;
         if self.state.get(id).is_some_and(|connection| !D::is_greeted(&connection.session)) {
             self.state.set_deadline(id, deadline, Due::Handshake(id));
@@ -258,6 +260,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     pub fn abort_all(&mut self) -> usize {
         let all: Vec<ConnectionId> = self.state.connections.iter().map(|connection| connection.id).collect();
         for id in &all {
+            trace::cut_off(*id);
             self.state.abort(*id, io::ErrorKind::ConnectionAborted.into());
         }
         self.tell_gone();
@@ -337,6 +340,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
                 Due::SignOfLife(id) => self.state.sign_of_life(id),
                 Due::Close(id) => {
                     if self.state.get(id).is_some_and(|c| matches!(c.phase, Phase::Draining)) {
+                        trace::cut_off(id);
                         self.state.close(id, Close::Abort);
                     }
                 }

@@ -9,6 +9,7 @@ use super::timers::{Due, Timers};
 use crate::dialect::{Dialect, Received, SendError};
 use crate::random::Random;
 use crate::reason::{Reason, Reject};
+use crate::trace;
 use core::time::Duration;
 use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId};
@@ -129,7 +130,9 @@ impl<D: Dialect> State<D> {
         connection.take_spare(&mut self.spares);
         let sent = self.dialect.send(&mut connection.session, answer, &mut connection.out);
         if let Err(SendError::Misuse(why)) = &sent {
-            self.misuse = Some(format!("{answer:?} to {to}: {why}"));
+            let mistake = format!("{answer:?} to {to}: {why}");
+            trace::misused(&mistake);
+            self.misuse = Some(mistake);
         }
         sent?;
         if !is_paced {
@@ -180,6 +183,7 @@ impl<D: Dialect> State<D> {
     pub(crate) fn rejected(&mut self, id: ConnectionId, reject: Reject) {
         self.counters.rejected += 1;
         self.forget_answer(id);
+        trace::refused(id, &reject);
         let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_open()) else { return };
         let before = connection.out.len();
         let goes_on =
@@ -360,6 +364,7 @@ impl<D: Dialect> State<D> {
         let Some(connection) = self.get_mut(id) else { return };
         connection.phase = Phase::Draining;
         connection.held = Vec::new();
+        trace::disconnected(id, &reason);
         self.gone.push_back((id, reason));
         self.counters.disconnected += 1;
         if failed {

@@ -9,6 +9,7 @@ use crate::dialect::SendError;
 use crate::policy::Policy;
 use crate::queue::{Candidates, Dispatch, MessageInfo, Offer, Pick, Turn, Undeliverable};
 use crate::reason::Reject;
+use crate::trace;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ChannelName, ErrorCode, Frame, LinkNumber};
 
@@ -74,6 +75,7 @@ impl ConnectionHandler {
 
     /// A consumer that could not be delivered to; the queue has removed it. If it is still there, its link is closed.
     fn dismiss(&mut self, cx: &mut Context<'_>, id: ConnectionId, number: LinkNumber, error: &SendError) {
+        trace::consumer_dismissed(id, number, error);
         self.end_link(cx, id, number, sorry(error).map(|reject| (reject.code(), reject.text().to_owned())));
     }
 

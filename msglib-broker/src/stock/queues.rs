@@ -5,6 +5,7 @@ use super::info::{QueueInfo, QueueState};
 use crate::queue::{Order, Queue, QueueConfig, Store, Stored};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
+use crate::trace;
 use msglib_proto::{ChannelName, ErrorCode, Instant, OwnedName};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -201,6 +202,7 @@ impl Queues {
                 QueueIndex(self.slots.len() as u32 - 1)
             }
         };
+        trace::queue_made(&name);
         if let Some(names) = &mut self.names {
             names.insert(name, index);
         }
