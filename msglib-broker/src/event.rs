@@ -34,6 +34,12 @@ pub enum Event<'a, D: Dialect = Native> {
         /// If it is a refusal, which the peer will be told; also when it was not given in time.
         refusal: Option<&'a Reject>,
     },
+    /// A peer on [`hold`](crate::Context::hold) has closed its sending side, behind something that is kept: the handler may want to wait no
+    /// longer on its behalf, and to [go on](crate::Context::go_on) with what is left. Where nothing is kept, the connection is over instead.
+    NoMoreInput {
+        /// The connection.
+        id: ConnectionId,
+    },
     /// There is room again on a connection that was [`Full`](crate::SendError::Full).
     Drained {
         /// The connection.
@@ -62,6 +68,7 @@ impl<D: Dialect> fmt::Debug for Event<'_, D> {
             Event::Frame { from, frame } => write!(f, "{from} sent {frame:?}"),
             Event::Answered { from, refusal: None, .. } => write!(f, "{from} is let in"),
             Event::Answered { from, refusal: Some(reject), .. } => write!(f, "{from} is refused: {reject}"),
+            Event::NoMoreInput { id } => write!(f, "{id} sends no more, and is on hold"),
             Event::Drained { id } => write!(f, "{id} has room again"),
             Event::Disconnected { id, reason } => write!(f, "{id} is over: {reason}"),
             Event::Timer { timer, token } => write!(f, "{timer:?} is due, token {token}"),

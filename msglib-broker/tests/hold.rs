@@ -36,6 +36,7 @@ impl Handler for Holder {
                 // Whatever comes, an answer.
                 let _ = cx.send(from, Frame::User { kind, flags: 0, link: 0, body });
             }
+            Event::NoMoreInput { id } => self.seen.push(format!("{id} is at its end")),
             Event::Disconnected { id, reason } => self.seen.push(format!("{id}: {reason}")),
             _ => {}
         }
@@ -64,12 +65,15 @@ fn what_comes_behind_is_handled_later_and_in_order() {
 }
 
 #[test]
-fn one_read_is_kept_and_then_the_transport_holds_the_peer_up() {
-    let mut bench = Bench::new(Holder::default());
+fn so_much_is_kept_and_then_the_transport_holds_the_peer_up() {
+    let ahead = bytes_of(&[user(0x8000, "b")]).len();
+    let mut bench = Bench::with_config(Holder::default(), CoreConfig::default().with_hold_ahead(ahead + 1));
     let (held, other) = (bench.greeted(), bench.greeted());
     bench.send(held, &[user(HOLD, "a")]);
-    assert!(bench.core.wants_input(held), "so that its end is noticed");
+    assert!(bench.core.wants_input(held));
     bench.send(held, &[user(0x8000, "b")]);
+    assert!(bench.core.wants_input(held), "a byte is left");
+    bench.send(held, &[user(0x8000, "c")]);
     assert!(!bench.core.wants_input(held));
     let bytes = bytes_of(&[user(GO_ON, "now")]);
     bench.core.handle_input(bench.now, other, &bytes);
@@ -77,6 +81,7 @@ fn one_read_is_kept_and_then_the_transport_holds_the_peer_up() {
     bench.core.handle_timeout(bench.now);
     assert_eq!(bench.core.poll_resume(), Some(held));
     assert!(bench.core.wants_input(held));
+    assert_eq!(bench.core.handler().seen, ["a", "now", "b", "c"]);
 }
 
 #[test]
@@ -87,13 +92,17 @@ fn the_end_of_a_peer_on_hold_is_noticed() {
     bench.end(id);
     assert_eq!(bench.core.handler().seen[1..], ["c0: the peer closed the connection without a goodbye"]);
 
-    // Behind something that is kept it waits for its turn.
+    // Behind something that is kept it is told, and what is kept waits for its turn.
     let (id, other) = (bench.greeted(), bench.greeted());
-    bench.send(id, &[user(HOLD, "a"), user(0x8000, "b")]);
+    bench.send(id, &[user(HOLD, "a"), user(HOLD, "b"), user(0x8000, "c")]);
     bench.end(id);
-    assert_eq!(bench.core.handler().seen[2..], ["a"]);
-    bench.send(other, &[user(GO_ON, "c")]);
-    assert_eq!(bench.core.handler().seen[3..], ["c", "b", "c1: the peer closed the connection without a goodbye"]);
+    assert_eq!(bench.core.handler().seen[2..], ["a", "c1 is at its end"]);
+    bench.end(id);
+    assert!(!bench.core.wants_input(id));
+    bench.send(other, &[user(GO_ON, "1")]);
+    assert_eq!(bench.core.handler().seen[4..], ["1", "b", "c1 is at its end"], "each time that it would wait");
+    bench.send(other, &[user(GO_ON, "2")]);
+    assert_eq!(bench.core.handler().seen[7..], ["2", "c", "c1: the peer closed the connection without a goodbye"]);
 }
 
 /// Both reasons to wait at once, which end in either order.

@@ -14,6 +14,9 @@ pub struct CoreConfig {
     /// that peer until some of it is written. Deliveries do not use it up, so that who does not read can still settle.
     /// Default 64 KiB.
     pub reserve: usize,
+    /// From this many bytes of a peer on [`hold`](crate::Context::hold) on, nothing more is read from it. Default 64 KiB: enough for whoever
+    /// sends ahead, and the end of others is noticed.
+    pub hold_ahead: usize,
     /// Frames handled for one connection before the others have their turn. Default 16,384.
     pub frames_per_turn: usize,
     /// Timers fired in one step. Default 4,096.
@@ -37,6 +40,7 @@ impl Default for CoreConfig {
         CoreConfig {
             high_water: 256 * 1024,
             reserve: 64 * 1024,
+            hold_ahead: 64 * 1024,
             frames_per_turn: 16_384,
             timers_per_step: 4_096,
             handshake_timeout: Duration::from_secs(10),
@@ -65,6 +69,8 @@ setters! {
     with_high_water, high_water: usize;
     /// With another [`reserve`](CoreConfig::reserve), in bytes.
     with_reserve, reserve: usize;
+    /// With another [`hold_ahead`](CoreConfig::hold_ahead), in bytes.
+    with_hold_ahead, hold_ahead: usize;
     /// With another [`frames_per_turn`](CoreConfig::frames_per_turn); 0 counts as 1.
     with_frames_per_turn, frames_per_turn: usize;
     /// With another [`timers_per_step`](CoreConfig::timers_per_step); 0 counts as 1.

@@ -115,6 +115,10 @@ impl Holds {
         self.0 == 0
     }
 
+    pub(crate) fn has(self, hold: Holds) -> bool {
+        self.0 & hold.0 != 0
+    }
+
     /// Sets or clears one of them, and says whether it was set before.
     pub(crate) fn set(&mut self, hold: Holds, is_set: bool) -> bool {
         let was_set = self.0 & hold.0 != 0;
@@ -206,8 +210,16 @@ impl<D: Dialect> Connection<D> {
         self.is_live() && self.flags.holds.is_none() && self.has_reserve(config)
     }
 
-    /// Whether more can be read from the peer now. On hold as well, until there is something, so that its end is noticed.
+    /// Whether the handler holds back what the peer has sent before its end.
+    pub(crate) fn is_held_at_end(&self) -> bool {
+        self.is_live() && self.flags.holds.has(Holds::HANDLER) && self.flags.input_over && !self.held.is_empty()
+    }
+
+    /// Whether more can be read from the peer now. On hold as well, until something is kept, and if the handler holds it until enough is,
+    /// so that its end is noticed.
     pub(crate) fn may_read(&self, config: &CoreConfig) -> bool {
-        self.is_live() && self.has_reserve(config) && self.held.is_empty()
+        let may_keep =
+            || self.flags.holds.has(Holds::HANDLER) && self.held.len() < config.hold_ahead && !self.flags.input_over;
+        self.is_live() && self.has_reserve(config) && (self.held.is_empty() || may_keep())
     }
 }

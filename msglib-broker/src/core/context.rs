@@ -96,8 +96,9 @@ impl<D: Dialect> Context<'_, D> {
     }
 
     /// Handles nothing more of what the peer sends, until [`go_on`](Context::go_on): for a protocol whose answers come in the order
-    /// of its requests, while one of them has to wait. No frame is lost: what comes meanwhile is kept, one read at most, and then the
-    /// transport holds the peer up. That the peer goes is noticed, unless it has sent something more before.
+    /// of its requests, while one of them has to wait. No frame is lost: what comes meanwhile is kept, up to
+    /// [`CoreConfig::hold_ahead`](crate::CoreConfig::hold_ahead) and one read, and then the transport holds the peer up. That the peer goes
+    /// is noticed until then: as the end of the connection, or as [`Event::NoMoreInput`](crate::Event::NoMoreInput) if something is kept.
     ///
     /// Takes effect with the next frame, also in the middle of those that arrived together.
     pub fn hold(&mut self, id: ConnectionId) {

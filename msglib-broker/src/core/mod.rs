@@ -138,7 +138,11 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.now = now;
         match end {
             End::OfStream => match self.state.get_mut(id) {
-                Some(connection) if !connection.held.is_empty() => connection.flags.input_over = true,
+                Some(connection) if !connection.held.is_empty() => {
+                    if !core::mem::replace(&mut connection.flags.input_over, true) {
+                        self.state.list_at_end(id);
+                    }
+                }
                 _ => self.state.end(id, Reason::PeerClosed),
             },
             End::Failed(error) => self.state.abort(id, error),
@@ -167,6 +171,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.now = now;
         self.fire_timers();
         self.handle_drained();
+        self.handle_at_end();
         self.handle_backlog();
         self.tell_gone();
     }
@@ -369,6 +374,20 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
             let Some(connection) = self.state.get_mut(id).filter(|connection| connection.is_live()) else { continue };
             let held = core::mem::take(&mut connection.held);
             self.process(id, &held);
+        }
+    }
+
+    /// The handler may want to hold these peers no longer.
+    fn handle_at_end(&mut self) {
+        for _ in 0..self.state.at_end.len() {
+            let Some(id) = self.state.at_end.pop_front() else { return };
+            if !self.state.get(id).is_some_and(Connection::is_held_at_end) {
+                continue;
+            }
+            let mut cx = Context { state: &mut self.state };
+            if let Err(reject) = self.handler.handle(&mut cx, Event::NoMoreInput { id }) {
+                self.state.finish(id, Reason::Rejected(reject));
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) spares: Spares,
     /// Room again, after somebody was refused.
     pub(crate) drained: VecDeque<ConnectionId>,
+    /// On hold at the end of their input; the handler has not been told of it since.
+    pub(crate) at_end: VecDeque<ConnectionId>,
     /// Input is welcome again, after some was refused.
     pub(crate) resumed: VecDeque<ConnectionId>,
     /// Over; the handler has not been told yet.
@@ -70,6 +72,7 @@ impl<D: Dialect> State<D> {
             ending: VecDeque::new(),
             spares: Spares::default(),
             drained: VecDeque::new(),
+            at_end: VecDeque::new(),
             resumed: VecDeque::new(),
             gone: VecDeque::new(),
             closes: VecDeque::new(),
@@ -94,6 +97,7 @@ impl<D: Dialect> State<D> {
             || !self.backlog.is_empty()
             || !self.ending.is_empty()
             || !self.drained.is_empty()
+            || !self.at_end.is_empty()
             || !self.resumed.is_empty()
             || !self.touched.is_empty()
             || !self.closes.is_empty()
@@ -334,6 +338,14 @@ impl<D: Dialect> State<D> {
         } else if connection.flags.holds.is_none() {
             self.backlog.push_back(id);
         }
+        self.list_at_end(id);
+    }
+
+    /// If the peer is on hold at the end of its input, the handler is told with the next step.
+    pub(crate) fn list_at_end(&mut self, id: ConnectionId) {
+        if self.get(id).is_some_and(Connection::is_held_at_end) {
+            self.at_end.push_back(id);
+        }
     }
 
     /// Puts the peer's frames on hold, or goes on with them.
@@ -342,6 +354,9 @@ impl<D: Dialect> State<D> {
         let goes_on = connection.flags.holds.set(Holds::HANDLER, on_hold) && !on_hold;
         if goes_on && !connection.held.is_empty() && !connection.flags.stalled {
             self.list_held(id);
+        }
+        if on_hold {
+            self.list_at_end(id);
         }
     }
 

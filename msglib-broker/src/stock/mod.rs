@@ -384,6 +384,7 @@ impl Handler for ConnectionHandler {
                     self.ring(cx, timer);
                 }
             }
+            Event::NoMoreInput { .. } => {}
         }
         Ok(())
     }

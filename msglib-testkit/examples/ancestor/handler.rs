@@ -49,7 +49,9 @@ impl Handler<Ancestor> for Queues {
                 // Answers come in the order of the pulls, so the next one waits for this one.
                 cx.hold(from);
             }
-            Event::Disconnected { id, .. } => {
+            // Whoever has sent something behind its pull, and left, waits no longer: that comes next.
+            Event::NoMoreInput { id } | Event::Disconnected { id, .. } => {
+                cx.go_on(id);
                 if let Some((queue, consumer)) = self.pulls.remove(&id) {
                     let Queues { store, queues, changed, .. } = self;
                     changed.insert(queue);

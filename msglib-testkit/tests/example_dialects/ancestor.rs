@@ -121,6 +121,17 @@ fn who_leaves_gets_nothing() {
 }
 
 #[test]
+fn what_was_published_behind_a_pull_is_not_lost_with_who_waited() {
+    let mut world = world();
+    let (gone, there) = (world.connect(), world.connect());
+    world.say(&gone, [pull(1), publish(2, b"the last")].concat());
+    world.leave(gone);
+    world.say(&there, [publish(1, b"x"), pull(1), pull(2)].concat());
+    assert_eq!(world.hear(&there), b"\x01x\x01\x88the last");
+    assert_eq!(world.broker.connections(), 1);
+}
+
+#[test]
 fn who_breaks_the_format_is_cut_off_and_the_others_go_on() {
     let mut world = world();
     let (bad, good) = (world.connect(), world.connect());
