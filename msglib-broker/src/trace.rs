@@ -6,6 +6,7 @@
 //! them installs a subscriber; this library installs none.
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody is told"))]
 
+use crate::identity::Identity;
 use crate::reason::{Reason, Reject};
 use core::fmt::Display;
 use core::time::Duration;
@@ -20,6 +21,11 @@ macro_rules! event {
 
 pub(crate) fn connected(connection: ConnectionId, peer: &Peer) {
     event!(info, %connection, %peer, listener = peer.listener.0, "connected");
+}
+
+/// It is decided who it is.
+pub(crate) fn identified(connection: ConnectionId, identity: &Identity) {
+    event!(info, %connection, %identity, "identified");
 }
 
 /// Its end, whoever wanted it; for a failure or a broken protocol it is worth a warning.

@@ -204,6 +204,10 @@ fn those_who_cannot_see_each_other_wait_in_turns() {
     two.reports([vec![], readable(0)]);
     assert_eq!(poll(&mut composite), readable(0));
     assert_eq!((one.polls(), two.polls()), (vec![20], vec![0, 0]), "news end it");
+    one.reports([vec![], vec![opened(0, 0)], vec![]]);
+    two.reports([]);
+    assert_eq!(poll(&mut composite).len(), 1);
+    assert_eq!((one.polls(), two.polls()), (vec![0, 20], vec![0, 20, 0]), "also those of whose turn it is");
 
     let waker = composite.waker().unwrap();
     two.reports([]);

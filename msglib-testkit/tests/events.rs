@@ -1,6 +1,8 @@
 //! The structured events of a broker: what is told, and that no message is.
 
-use msglib_broker::{ConnectionHandler, Context, Event, Frame, Handler, QueueConfig, Reject, StockConfig};
+use msglib_broker::{
+    ConnectionHandler, Context, Event, Frame, Handler, Identity, QueueConfig, Reject, StockConfig,
+};
 use msglib_client::{Connection, publish_to_q, subscribe_with_prefetch};
 use msglib_testkit::{Harness, HarnessConfig};
 use std::io::{self, Write};
@@ -68,6 +70,7 @@ fn what_goes_wrong_is_worth_a_warning() {
     impl Handler for Mistaken {
         fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
             if let Event::Frame { from, frame: Frame::Hello(_) } = event {
+                cx.set_identity(from, Identity::new("alice"));
                 let _ = cx.send(from, Frame::Ack { link: 1, first: 1, last: 1 });
             }
             Ok(())
@@ -88,9 +91,10 @@ fn what_goes_wrong_is_worth_a_warning() {
         drop((client, deaf));
     });
     let lines: Vec<&str> = told.lines().filter(|line| !line.contains("connected connection=c0")).collect();
-    assert!(lines[1].starts_with("ERROR msglib_broker: a mistake of the handler's mistake=\"Ack"), "{told}");
+    assert_eq!(lines[1], " INFO msglib_broker: identified connection=c0 identity=alice");
+    assert!(lines[2].starts_with("ERROR msglib_broker: a mistake of the handler's mistake=\"Ack"), "{told}");
     assert!(
-        lines[2].starts_with(" WARN msglib_broker: disconnected connection=c1 reason=the peer broke the"),
+        lines[3].starts_with(" WARN msglib_broker: disconnected connection=c1 reason=the peer broke the"),
         "{told}"
     );
     let end = &lines[lines.len() - 2..];

@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::reason::Reject;
+use crate::trace;
 use msglib_proto::transport::{ConnectionId, Waker};
 use msglib_proto::{ErrorCode, Instant};
 
@@ -92,7 +93,10 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         }
         let mut refusal = None;
         match decision {
-            Decision::Accept(Some(identity)) => connection.identity = Some(identity),
+            Decision::Accept(Some(identity)) => {
+                trace::identified(id, &identity);
+                connection.identity = Some(identity);
+            }
             Decision::Accept(None) => {}
             Decision::Refuse(reject) => refusal = Some(reject),
         }

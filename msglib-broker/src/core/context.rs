@@ -7,6 +7,7 @@ use crate::dialect::{Dialect, SendError};
 use crate::identity::Identity;
 use crate::native::Native;
 use crate::reason::{Reason, Reject};
+use crate::trace;
 use msglib_proto::transport::{ConnectionId, Peer};
 use msglib_proto::{Instant, LinkNumber, Payload};
 
@@ -39,6 +40,7 @@ impl<D: Dialect> Context<'_, D> {
     /// Says who the peer is, from here on. The place for it is where its `HELLO` is handled.
     pub fn set_identity(&mut self, id: ConnectionId, identity: Identity) {
         if let Some(connection) = self.state.get_mut(id) {
+            trace::identified(id, &identity);
             connection.identity = Some(identity);
         }
     }
