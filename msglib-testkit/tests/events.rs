@@ -1,8 +1,6 @@
 //! The structured events of a broker: what is told, and that no message is.
 
-use msglib_broker::{
-    ConnectionHandler, Context, Event, Frame, Handler, Identity, QueueConfig, Reject, StockConfig,
-};
+use msglib_broker::{ConnectionHandler, Context, Event, Frame, Handler, Identity, QueueConfig, Reject, StockConfig};
 use msglib_client::{Connection, publish_to_q, subscribe_with_prefetch};
 use msglib_testkit::{Harness, HarnessConfig};
 use std::io::{self, Write};

@@ -44,6 +44,10 @@ pub struct QueueConfig {
     /// How many events of messages' histories are kept for [`explain`](super::Queue::explain), the oldest forgotten first.
     /// Default 0: none.
     pub history: usize,
+    /// Whether messages can be named by their ids: [`peek`](super::Queue::peek), [`deliver`](super::Queue::deliver),
+    /// [`make_ready`](super::Queue::make_ready), [`remove`](super::Queue::remove). Then each message has a record of 56 bytes and an entry
+    /// in an index, whatever the queue is. Default: no.
+    pub is_indexed: bool,
 }
 
 /// Which message is next.
@@ -141,6 +145,7 @@ impl Default for QueueConfig {
             ttl: None,
             delay: Duration::ZERO,
             history: 0,
+            is_indexed: false,
         }
     }
 }
@@ -206,6 +211,12 @@ impl QueueConfig {
         self
     }
 
+    /// With messages that can be named by their ids; see [`is_indexed`](QueueConfig::is_indexed).
+    pub fn with_index(mut self) -> QueueConfig {
+        self.is_indexed = true;
+        self
+    }
+
     /// With another [`history`](QueueConfig::history).
     pub fn with_history(mut self, events: usize) -> QueueConfig {
         self.history = events;
@@ -216,7 +227,11 @@ impl QueueConfig {
 impl QueueConfig {
     /// Whether a message that has nothing but its payload is nothing but its payload in this queue.
     pub(super) fn is_plain(&self) -> bool {
-        self.order == OrderKind::Fifo && self.ttl.is_none() && self.delay.is_zero() && self.history == 0
+        self.order == OrderKind::Fifo
+            && self.ttl.is_none()
+            && self.delay.is_zero()
+            && self.history == 0
+            && !self.is_indexed
     }
 }
 

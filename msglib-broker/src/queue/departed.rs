@@ -14,7 +14,7 @@ pub struct Departed {
     pub(super) payload: Stored,
     pub(super) id: MessageId,
     pub(super) deliveries: u32,
-    pub(super) priority: u8,
+    pub(super) priority: u32,
     pub(super) key: Option<Arc<[u8]>>,
     /// Of a dead letter; and of a message that has come to its end in a queue of dead letters.
     pub(super) cause: Option<Box<Cause>>,
@@ -86,7 +86,7 @@ impl Departed {
     }
 
     /// Its priority.
-    pub fn priority(&self) -> u8 {
+    pub fn priority(&self) -> u32 {
         self.priority
     }
 

@@ -19,11 +19,15 @@ impl<C> Queue<C> {
         self.fresh(store).chain(records).chain(self.in_flight(store))
     }
 
-    /// One message. Quick for those that wait and have nothing but their payload; else it looks at all of them.
+    /// One message. Quick for those that wait, if they have nothing but their payload or the queue has an
+    /// [index](super::QueueConfig::is_indexed); else it looks at all of them.
     pub fn message<'a>(&'a self, store: &'a Store, id: MessageId) -> Option<MessageInfo<'a>> {
         let fresh = id.value().checked_sub(self.first_fresh()).and_then(|index| self.fresh.get(index as usize));
         if let Some(payload) = fresh {
             return Some(MessageInfo::fresh(id, store.get(payload), Place::Ready));
+        }
+        if let Some(waiting) = self.indexed(store, id) {
+            return Some(waiting);
         }
         let mut waiting = self.special.iter().flat_map(move |special| special.messages.waiting(store));
         waiting.find(|message| message.id == id).or_else(|| self.in_flight(store).find(|message| message.id == id))
@@ -75,7 +79,7 @@ impl Messages {
 
     /// Those that wait or are delayed, in the order of their tickets.
     fn waiting<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = MessageInfo<'a>> {
-        self.iter().filter_map(move |(ticket, record)| match record.state {
+        self.iter().filter_map(move |(ticket, record)| match record.state() {
             State::Ready => Some(self.info(store, ticket, Place::Ready)),
             State::Delayed => Some(self.info(store, ticket, Place::Delayed(record.until()))),
             State::InFlight => None,

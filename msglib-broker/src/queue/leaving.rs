@@ -85,7 +85,7 @@ impl<C> Queue<C> {
         special.ring_shrunk(is_ring_used);
         while looked < most && purge.at < special.messages.slots() {
             let ticket = Ticket(purge.at as u32);
-            let is_meant = |record: &&Record| record.state != State::InFlight && record.id <= purge.upto;
+            let is_meant = |record: &&Record| record.state() != State::InFlight && record.id <= purge.upto;
             if special.messages.find(ticket).filter(is_meant).is_some() {
                 special.purge(&mut env, ticket);
             }
@@ -103,7 +103,7 @@ impl<C> Queue<C> {
     pub fn redrive(&mut self, most: usize, mut is_wanted: impl FnMut(&Cause) -> bool) -> Vec<Departed> {
         let Some(special) = &mut self.special else { return Vec::new() };
         let mut is_meant =
-            |record: &Record| record.state != State::InFlight && record.cause.as_deref().is_some_and(&mut is_wanted);
+            |record: &Record| record.state() != State::InFlight && record.cause.as_deref().is_some_and(&mut is_wanted);
         let all = special.messages.iter().filter(|(_, record)| is_meant(record));
         let mut tickets: Vec<(MessageId, Ticket)> = all.map(|(ticket, record)| (record.id, ticket)).collect();
         tickets.sort_unstable();
@@ -147,7 +147,7 @@ impl<C> Queue<C> {
 
 impl Special {
     /// Drops a message that waits.
-    fn purge(&mut self, env: &mut Env<'_>, ticket: Ticket) {
+    pub(super) fn purge(&mut self, env: &mut Env<'_>, ticket: Ticket) {
         self.wait_no_longer(ticket);
         self.note(env, ticket, What::Purged);
         env.books.one_less(self.messages.size(ticket));
@@ -166,7 +166,7 @@ impl Special {
 
     /// Takes a message out that is ready or delayed.
     fn wait_no_longer(&mut self, ticket: Ticket) {
-        match self.messages.record(ticket).state {
+        match self.messages.record(ticket).state() {
             State::Ready => self.take_out(ticket),
             State::Delayed => self.delayed -= 1,
             State::InFlight => {}

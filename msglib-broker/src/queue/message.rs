@@ -45,7 +45,7 @@ pub struct NewMessage<'a> {
     /// The message itself.
     pub payload: Payload<'a>,
     /// Higher is sooner, where the queue's order looks at it. Default 0.
-    pub priority: u8,
+    pub priority: u32,
     /// What the message belongs to, where the queue's order looks at it: 1 to 255 bytes.
     pub key: Option<&'a [u8]>,
     /// How long it may wait for its delivery; `None` for as long as the queue says.
@@ -65,7 +65,7 @@ impl<'a> NewMessage<'a> {
     }
 
     /// With another [`priority`](NewMessage::priority).
-    pub fn with_priority(mut self, priority: u8) -> NewMessage<'a> {
+    pub fn with_priority(mut self, priority: u32) -> NewMessage<'a> {
         self.priority = priority;
         self
     }
@@ -136,7 +136,7 @@ pub struct MessageInfo<'a> {
     /// The message itself.
     pub payload: Payload<'a>,
     /// Higher is sooner, where the queue's order looks at it.
-    pub priority: u8,
+    pub priority: u32,
     /// What it belongs to, if it came with a key.
     pub key: Option<&'a [u8]>,
     /// How often it was delivered so far.

@@ -6,6 +6,7 @@ use super::keys::{KeyId, Keys};
 use super::message::MessageId;
 use super::store::Stored;
 use msglib_proto::Instant;
+use std::collections::BTreeMap;
 
 /// Names one message of a queue for as long as it is there; then the number can come back for another message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,7 +26,7 @@ pub struct Waiting {
     /// Its name: lower ones were accepted before.
     pub id: MessageId,
     /// Its priority.
-    pub priority: u8,
+    pub priority: u32,
     /// Its key; the same number for the same bytes as long as the queue has a message with them.
     pub key: Option<KeyId>,
     /// How often it was delivered: 0 unless it has come back.
@@ -45,6 +46,8 @@ pub struct Messages {
     free: u32,
     live: usize,
     keys: Keys,
+    /// By their ids, if somebody wants to name them.
+    index: Option<BTreeMap<MessageId, Ticket>>,
 }
 
 /// One message.
@@ -59,21 +62,25 @@ pub(super) struct Record {
     pub(super) cause: Option<Box<Cause>>,
     pub(super) deliveries: u32,
     pub(super) key: Option<KeyId>,
-    pub(super) priority: u8,
-    pub(super) state: State,
-    /// The number of its entry in the agenda; 0 if it has none, and others that name it mean something else.
-    pub(super) wake: u32,
+    pub(super) priority: u32,
+    /// Two things in one, so that there is room for the priority: see [`state`](Record::state) and [`wake`](Record::wake).
+    wake_and_state: u32,
 }
+
+/// The bits of a record's state; those below are its wake's.
+const STATE: u32 = 3 << WAKE_BITS;
+/// How many bits the number of an entry in the agenda has.
+pub(super) const WAKE_BITS: u32 = 30;
 
 /// Where the message of a record is, and what its place is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
+    /// Delivered. The place is when its lease ends, if that was extended, else 0.
+    InFlight,
     /// In the order of what is next. The place belongs to the lists that the order is made of.
     Ready,
     /// Not before a time, which is the place.
     Delayed,
-    /// Delivered. The place is when its lease ends, if that was extended, else 0.
-    InFlight,
 }
 
 /// No record.
@@ -90,8 +97,7 @@ impl Record {
             deliveries: 0,
             key: None,
             priority: 0,
-            state: State::InFlight,
-            wake: 0,
+            wake_and_state: 0,
         }
     }
 
@@ -106,14 +112,32 @@ impl Record {
         Instant::from_nanos(self.place)
     }
 
+    pub(super) fn state(&self) -> State {
+        match self.wake_and_state >> WAKE_BITS {
+            0 => State::InFlight,
+            1 => State::Ready,
+            _ => State::Delayed,
+        }
+    }
+
     pub(super) fn set_state(&mut self, state: State, until: Instant) {
-        self.state = state;
+        self.wake_and_state = self.wake() | (state as u32) << WAKE_BITS;
         self.place = until.as_nanos();
+    }
+
+    /// The number of its entry in the agenda; 0 if it has none, and others that name it mean something else.
+    pub(super) fn wake(&self) -> u32 {
+        self.wake_and_state & !STATE
+    }
+
+    /// `number` has [`WAKE_BITS`].
+    pub(super) fn set_wake(&mut self, number: u32) {
+        self.wake_and_state = (self.wake_and_state & STATE) | number;
     }
 
     /// When something happens to it while it waits.
     pub(super) fn wakes(&self) -> Instant {
-        match self.state {
+        match self.state() {
             State::Ready => self.expires,
             State::Delayed => self.expires.min(self.until()),
             State::InFlight => Instant::MAX,
@@ -123,7 +147,18 @@ impl Record {
 
 impl Messages {
     pub(super) const fn new() -> Messages {
-        Messages { records: Vec::new(), free: NONE, live: 0, keys: Keys::new() }
+        Messages { records: Vec::new(), free: NONE, live: 0, keys: Keys::new(), index: None }
+    }
+
+    /// From now on messages are found by their ids. While there are none.
+    pub(super) fn with_index(mut self) -> Messages {
+        self.index = Some(BTreeMap::new());
+        self
+    }
+
+    /// The message with this id, if there is an index and it is there.
+    pub(super) fn by_id(&self, id: MessageId) -> Option<Ticket> {
+        self.index.as_ref()?.get(&id).copied()
     }
 
     /// What there is to know of a message; see [`Waiting`].
@@ -173,6 +208,15 @@ impl Messages {
     pub(super) fn insert(&mut self, mut record: Record, key: Option<&[u8]>) -> Ticket {
         record.key = key.map(|bytes| self.keys.take(bytes));
         self.live += 1;
+        let id = record.id;
+        let ticket = self.put(record);
+        if let Some(index) = &mut self.index {
+            index.insert(id, ticket);
+        }
+        ticket
+    }
+
+    fn put(&mut self, record: Record) -> Ticket {
         if self.free != NONE {
             let ticket = Ticket(self.free);
             let slot = &mut self.records[ticket.index()];
@@ -195,11 +239,14 @@ impl Messages {
         let payload = record.payload.take()?;
         record.place = u64::from(free);
         record.cause = None;
-        let key = record.key.take();
+        let (id, key) = (record.id, record.key.take());
         self.free = ticket.0;
         self.live -= 1;
         if let Some(key) = key {
             self.keys.give(key);
+        }
+        if let Some(index) = &mut self.index {
+            index.remove(&id);
         }
         self.relax();
         Some(payload)

@@ -11,6 +11,7 @@
 
 mod accepting;
 mod agenda;
+mod by_id;
 mod cause;
 mod config;
 mod consumer;

@@ -30,7 +30,7 @@ pub struct Again {
     /// After how long, zero for at once; `None` for as long as the queue's [`backoff`](super::Redelivery::backoff) says.
     pub delay: Option<Duration>,
     /// With another priority; `None` for the one that it has.
-    pub priority: Option<u8>,
+    pub priority: Option<u32>,
 }
 
 impl Again {
@@ -40,7 +40,7 @@ impl Again {
     }
 
     /// With another priority.
-    pub fn with_priority(mut self, priority: u8) -> Again {
+    pub fn with_priority(mut self, priority: u32) -> Again {
         self.priority = Some(priority);
         self
     }

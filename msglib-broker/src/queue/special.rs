@@ -8,7 +8,7 @@ use super::history::{History, What};
 use super::ledger::Dropped;
 use super::line::Line;
 use super::message::{MessageId, NewMessage};
-use super::messages::{Messages, Record, State, Ticket};
+use super::messages::{Messages, Record, State, Ticket, WAKE_BITS};
 use super::order::{self, Order};
 use super::store::{Store, Stored};
 use super::{Books, ConsumerId};
@@ -58,7 +58,7 @@ pub(super) struct Wake {
 }
 
 /// This bit is set in the numbers of wakes for the end of a delay.
-const DELAY: u32 = 1 << 31;
+const DELAY: u32 = 1 << (WAKE_BITS - 1);
 
 /// The deliveries of one turn, or of one extension.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -102,7 +102,7 @@ pub(super) enum Return {
 impl Special {
     pub(super) fn new(config: &QueueConfig) -> Special {
         Special {
-            messages: Messages::new(),
+            messages: if config.is_indexed { Messages::new().with_index() } else { Messages::new() },
             waits: order::of_kind(config.order).map_or_else(|| Waits::Fifo(Line::new()), Waits::Ordered),
             gap: 0,
             ready: 0,
@@ -158,7 +158,7 @@ impl Special {
         let record = self.messages.record_mut(ticket);
         record.set_state(State::Ready, Instant::ZERO);
         // One that was in flight may still have the entry that it had before.
-        if record.expires != Instant::MAX && record.wake == 0 {
+        if record.expires != Instant::MAX && record.wake() == 0 {
             self.wake_for(ticket);
         }
         self.ready += 1;
@@ -305,9 +305,9 @@ impl Special {
         self.wakes.tidy(most, |_, wake| messages.is_woken_by(*wake));
         self.wake_numbers = (self.wake_numbers + 1) % DELAY;
         let record = self.messages.record_mut(ticket);
-        let is_delay = record.state == State::Delayed && record.until() < record.expires;
-        record.wake = self.wake_numbers.max(1) | if is_delay { DELAY } else { 0 };
-        self.wakes.push(record.wakes(), Wake { number: record.wake, ticket });
+        let is_delay = record.state() == State::Delayed && record.until() < record.expires;
+        record.set_wake(self.wake_numbers.max(1) | if is_delay { DELAY } else { 0 });
+        self.wakes.push(record.wakes(), Wake { number: record.wake(), ticket });
     }
 }
 

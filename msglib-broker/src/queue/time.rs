@@ -84,9 +84,9 @@ impl<C> Queue<C> {
         }
         let ticket = wake.ticket;
         let record = special.messages.record_mut(ticket);
-        record.wake = 0;
+        record.set_wake(0);
         let is_over = record.expires <= at;
-        match record.state {
+        match record.state() {
             State::InFlight => {}
             State::Ready => special.expire(&mut env, ticket),
             State::Delayed => {
@@ -130,11 +130,11 @@ impl Special {
             let (at, wake) = self.wakes.first()?;
             if self.messages.is_woken_by(wake) {
                 let record = self.messages.record_mut(wake.ticket);
-                if record.state != State::InFlight {
+                if record.state() != State::InFlight {
                     return Some(at);
                 }
                 // It can be settled all the same; if it comes back, that is the time to see that it is too late.
-                record.wake = 0;
+                record.set_wake(0);
             }
             self.wakes.pop();
             forget_if_empty(&mut self.wakes);
@@ -184,6 +184,6 @@ fn is_leased(messages: &Messages, held: Option<Option<Ticket>>, at: Instant) -> 
 impl Messages {
     /// Whether an entry of the agenda still means the message that it was made for.
     pub(super) fn is_woken_by(&self, wake: Wake) -> bool {
-        self.find(wake.ticket).is_some_and(|record| record.wake == wake.number)
+        self.find(wake.ticket).is_some_and(|record| record.wake() == wake.number)
     }
 }

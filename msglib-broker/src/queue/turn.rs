@@ -28,12 +28,12 @@ pub struct Offer<'a, C> {
     pub payload: Payload<'a>,
     /// Its number in the queue.
     pub id: MessageId,
-    record: Option<(&'a Messages, Ticket)>,
+    pub(super) record: Option<(&'a Messages, Ticket)>,
 }
 
 impl<'a, C> Offer<'a, C> {
     /// The priority of the message.
-    pub fn priority(&self) -> u8 {
+    pub fn priority(&self) -> u32 {
         self.record.map_or(0, |(messages, ticket)| messages.record(ticket).priority)
     }
 

@@ -10,5 +10,5 @@ mod handler;
 mod serve;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    serve::serve(handler::Queues::default(), dialect::Ancestor, "[::1]:7777")
+    serve::serve(handler::Queues::default(), dialect::Ancestor, "[::1]:7777", |_| true)
 }

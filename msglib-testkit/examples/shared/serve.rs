@@ -4,10 +4,19 @@ use msglib_broker::{Broker, BrokerConfig, Dialect, Handler};
 use msglib_io_epoll::EpollSocketManager;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Serves on the address that is the first argument, or on `default`, until standard input ends; prints where.
-pub(crate) fn serve<D: Dialect>(handler: impl Handler<D>, dialect: D, default: &str) -> Result<(), Box<dyn Error>> {
+/// How long clients have at the end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Serves on the address that is the first argument, or on `default`, until standard input ends; prints where. At the end it goes on
+/// until `is_done` says so, but not for long.
+pub(crate) fn serve<H: Handler<D>, D: Dialect>(
+    handler: H,
+    dialect: D,
+    default: &str,
+    mut is_done: impl FnMut(&mut H) -> bool,
+) -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| default.to_owned());
     let sockets = EpollSocketManager::bind(&address)?;
     for address in sockets.local_addrs() {
@@ -22,6 +31,10 @@ pub(crate) fn serve<D: Dialect>(handler: impl Handler<D>, dialect: D, default: &
         stop.stop();
     });
     broker.run()?;
-    broker.shutdown(Duration::from_secs(5))?;
+    let end = Instant::now() + GOODBYE;
+    while !is_done(broker.handler_mut()) && Instant::now() < end {
+        broker.process_connections()?;
+    }
+    broker.shutdown(GOODBYE)?;
     Ok(())
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod ancestor;
+mod beanstalkd;
 mod chunking;
 mod world;

@@ -1,11 +1,13 @@
 //! A broker of any dialect in memory, and peers that speak in bytes.
 
 use msglib_broker::{Broker, BrokerConfig, Dialect, Handler};
-use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
+use msglib_io_memory::{Clock, InMemoryConnectionManager, MemoryStream, Transport};
 use std::io::{Read, Write};
+use std::time::Duration;
 
 pub(crate) struct World<H, D: Dialect> {
     transport: Transport,
+    clock: Clock,
     pub(crate) broker: Broker<H, InMemoryConnectionManager, D>,
 }
 
@@ -14,7 +16,7 @@ impl<H: Handler<D>, D: Dialect> World<H, D> {
         let transport = Transport::new();
         let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
         let broker = Broker::with_config(handler, manager, dialect, BrokerConfig::default());
-        World { transport, broker }
+        World { clock: transport.clock(), transport, broker }
     }
 
     pub(crate) fn connect(&self) -> MemoryStream {
@@ -38,6 +40,11 @@ impl<H: Handler<D>, D: Dialect> World<H, D> {
 
     pub(crate) fn leave(&mut self, peer: MemoryStream) {
         drop(peer);
+        self.settle();
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
         self.settle();
     }
 

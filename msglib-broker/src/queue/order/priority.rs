@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A line for each priority that has a message.
 #[derive(Debug, Default)]
 pub(super) struct Priority {
-    lines: BTreeMap<Reverse<u8>, Line>,
+    lines: BTreeMap<Reverse<u32>, Line>,
 }
 
 impl Order for Priority {

@@ -1,6 +1,7 @@
 //! The queue as a value.
 
 mod basics;
+mod by_id;
 mod dead_letters;
 mod dispatching;
 mod limits;

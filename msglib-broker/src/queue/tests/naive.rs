@@ -15,7 +15,7 @@ enum At {
 struct Known {
     id: u64,
     key: Option<u8>,
-    priority: u8,
+    priority: u32,
     expires: Instant,
     deliveries: u32,
     at: At,
@@ -52,7 +52,7 @@ impl Model {
         let mut ready: Vec<usize> = (0..self.line.len()).filter(|place| self.line[*place].at == At::Ready).collect();
         ready.sort_by_key(|place| {
             let known = &self.line[*place];
-            let rank = if self.config.order == OrderKind::Priority { 255 - known.priority } else { 0 };
+            let rank = if self.config.order == OrderKind::Priority { u32::MAX - known.priority } else { 0 };
             let (class, turn) = if known.deliveries > 0 { (0, known.id as i64) } else { (1, known.turn) };
             (rank, class, turn)
         });
@@ -90,7 +90,7 @@ impl Model {
         self.line[place].at = At::Ready;
     }
 
-    fn push(&mut self, key: Option<u8>, priority: u8, ttl: Option<Duration>, delay: Duration) -> bool {
+    fn push(&mut self, key: Option<u8>, priority: u32, ttl: Option<Duration>, delay: Duration) -> bool {
         let size = 8 + usize::from(key.is_some()) + OVERHEAD;
         let replaces = self.config.order == OrderKind::LastValue
             && delay.is_zero()
@@ -244,7 +244,7 @@ impl Run {
             message = message.with_key(keys[key.unwrap_or(0) as usize]);
         }
         if self.below(3) == 0 {
-            priority = self.below(3) as u8;
+            priority = self.below(3) as u32;
             message = message.with_priority(priority);
         }
         if self.below(5) == 0 {
@@ -358,7 +358,7 @@ impl Run {
             }
             _ => {
                 let delay = (self.below(2) == 0).then(|| self.seconds(6));
-                let priority = (self.below(2) == 0).then(|| self.below(3) as u8);
+                let priority = (self.below(2) == 0).then(|| self.below(3) as u32);
                 for id in &held {
                     let place = self.model.place(*id);
                     self.model.line[place].priority = priority.unwrap_or(self.model.line[place].priority);

@@ -6,7 +6,7 @@ fn ordered(order: OrderKind) -> Fixture {
     Fixture::new(QueueConfig::default().with_order(order))
 }
 
-fn with_priority(payload: &str, priority: u8) -> NewMessage<'_> {
+fn with_priority(payload: &str, priority: u32) -> NewMessage<'_> {
     NewMessage::new(payload).with_priority(priority)
 }
 
