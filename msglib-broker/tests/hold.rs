@@ -105,6 +105,18 @@ fn the_end_of_a_peer_on_hold_is_noticed() {
     assert_eq!(bench.core.handler().seen[7..], ["2", "c", "c1: the peer closed the connection without a goodbye"]);
 }
 
+#[test]
+fn a_peer_that_is_held_after_its_end_is_told_of_too() {
+    let mut bench = Bench::with_config(Holder::default(), CoreConfig::default().with_reserve(10));
+    let (id, other) = (bench.greeted(), bench.greeted());
+    bench.room.insert(id, 0);
+    bench.send(id, &[Frame::Ping { token: 1 }, user(0x8000, "behind")]);
+    bench.end(id);
+    assert!(bench.core.handler().seen.is_empty(), "it waits for its own reading");
+    bench.send(other, &[user(HOLD_THE_OTHERS, "wait")]);
+    assert_eq!(bench.core.handler().seen, ["wait", "c0 is at its end"]);
+}
+
 /// Both reasons to wait at once, which end in either order.
 #[test]
 fn a_peer_on_hold_that_does_not_read_either_goes_on_when_both_are_over() {
