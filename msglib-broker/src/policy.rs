@@ -126,7 +126,7 @@ pub struct Departure<'a> {
     /// The message itself.
     pub payload: Payload<'a>,
     /// Its priority.
-    pub priority: u8,
+    pub priority: u32,
     /// Its key, if it has one.
     pub key: Option<&'a [u8]>,
     /// How often it was delivered.
