@@ -91,6 +91,12 @@ pub trait Fixture: Sized {
         let _ = by;
     }
 
+    /// Whether a connection is there as soon as its peer has connected. Where the transport has a handshake of its own, as TLS
+    /// has, `Opened` comes when that is done, and a peer that leaves before it is nobody: the case about such a peer is then skipped.
+    fn opens_at_once() -> bool {
+        true
+    }
+
     /// Whether the platform has threads, which the cases of T15 need.
     fn has_threads() -> bool {
         true

@@ -13,7 +13,7 @@ pub fn handshake_silence_ends_at_the_deadline<F: Fixture>(fixture: &mut F) -> Ou
 /// The deadline is for the whole HELLO: a byte now and then does not move it.
 pub fn handshake_a_byte_at_a_time_ends_at_the_deadline<F: Fixture>(fixture: &mut F) -> Outcome {
     let mut stage = Stage::new(fixture);
-    let key = stage.connect();
+    let key = stage.meet();
     // Twice the deadline in all; the later bytes find nobody.
     for byte in &hello()[..20] {
         stage.send(key, &[*byte]);
@@ -31,7 +31,7 @@ pub fn handshake_all_but_one_byte_ends_at_the_deadline<F: Fixture>(fixture: &mut
 
 fn ends_at_the_deadline<F: Fixture>(mut stage: Stage<'_, F>, bytes: &[u8]) -> Outcome {
     let before = stage.now();
-    let key = stage.connect();
+    let key = stage.meet();
     stage.send(key, bytes);
     stage.wait(HANDSHAKE / 2);
     let end = stage.end(key);

@@ -191,6 +191,15 @@ impl<F: Fixture> Stage<'_, F> {
         AttackerKey(self.attackers.len() - 1)
     }
 
+    /// One that the broker knows of: from here on its deadlines run.
+    #[track_caller]
+    pub(super) fn meet(&mut self) -> AttackerKey {
+        let known = self.counters().connected;
+        let key = self.connect();
+        self.until("the attacker's connection", |stage| (stage.counters().connected > known).then_some(()));
+        key
+    }
+
     fn attacker(&mut self, key: AttackerKey) -> &mut Attacker<F::Peer> {
         self.attackers[key.0].as_mut().expect("an attacker that has not left")
     }
