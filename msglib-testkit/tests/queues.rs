@@ -5,6 +5,8 @@
 mod dead_letters;
 #[path = "queues/limits.rs"]
 mod limits;
+#[path = "queues/on_the_wire.rs"]
+mod on_the_wire;
 #[path = "queues/operations.rs"]
 mod operations;
 #[path = "queues/policies.rs"]

@@ -70,6 +70,13 @@ struct Window {
     closed: u64,
 }
 
+impl<Q: Copy> Producer<Q> {
+    /// The queue that it publishes to.
+    pub fn queue(&self) -> Q {
+        self.queue
+    }
+}
+
 impl<Q: Ord + Copy> Producers<Q> {
     /// At most so many producers, counted once for each queue that they use, and the last `window` sequences of each, rounded up to a
     /// multiple of 64.

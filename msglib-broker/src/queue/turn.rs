@@ -114,6 +114,16 @@ impl<C> Turn<'_, C> {
         self.special.is_none()
     }
 
+    /// What time it is for the queue.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Whether the messages can be named by their ids.
+    pub(crate) fn are_named(&self) -> bool {
+        self.config.is_indexed
+    }
+
     /// As [`next`](Turn::next), where the turn [is plain](Turn::is_plain): for whoever has looked at that before.
     #[inline(always)]
     pub(crate) fn next_plain(&mut self) -> Option<Offer<'_, C>> {

@@ -2,6 +2,7 @@
 
 use super::admission::OwnedOpen;
 pub(super) use super::others::Other;
+use super::producing::Producing;
 use super::queues::QueueIndex;
 use crate::core::Context;
 use crate::queue::{ConsumerId, PushError};
@@ -33,6 +34,8 @@ pub(super) struct Link {
     pub(super) queue: QueueIndex,
     pub(super) consumer: Option<ConsumerId>,
     pub(super) publisher: Option<Publisher>,
+    /// Who publishes, if the client has said so.
+    pub(super) producer: Option<Box<Producing>>,
 }
 
 impl Client {

@@ -17,6 +17,11 @@ pub struct StockConfig {
     /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
     /// 1 million.
     pub max_queues: usize,
+    /// How many producers are remembered, counted once for each queue that they publish to, so that what they repeat is not taken twice
+    /// (PROTOCOL §15.6). Above it, the one that is out of use for longest is forgotten; if all are in use, a new one is told
+    /// [`BUSY`](crate::ErrorCode::BUSY). Each takes some 250 bytes: its last 1,024 sequences, or as many as
+    /// [`publish_window`](StockConfig::publish_window) if that is more, up to 65,536. Default 10,000.
+    pub max_producers: usize,
     /// How many services there may be at once, each with a link at least. Default 100,000.
     pub max_services: usize,
     /// How many channels of the user's own kinds there may be. Default 1 million.
@@ -46,6 +51,7 @@ impl Default for StockConfig {
             topics: TopicsConfig::default(),
             requests: RequestsConfig::default(),
             max_queues: 1_000_000,
+            max_producers: 10_000,
             max_services: 100_000,
             max_channels: 1_000_000,
             max_messages: usize::MAX,
@@ -74,6 +80,12 @@ impl StockConfig {
     /// With other limits for each service.
     pub fn with_requests(mut self, requests: RequestsConfig) -> StockConfig {
         self.requests = requests;
+        self
+    }
+
+    /// With another [`max_producers`](StockConfig::max_producers).
+    pub fn with_max_producers(mut self, producers: usize) -> StockConfig {
+        self.max_producers = producers;
         self
     }
 

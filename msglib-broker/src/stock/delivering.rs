@@ -7,11 +7,11 @@ use super::queues::QueueIndex;
 use crate::core::Context;
 use crate::dialect::SendError;
 use crate::policy::Policy;
-use crate::queue::{Candidates, Dispatch, MessageInfo, Offer, Pick, Turn, Undeliverable};
+use crate::queue::{Candidates, Cause, DeathReason, Dispatch, MessageInfo, Offer, Pick, Turn, Undeliverable};
 use crate::reason::Reject;
 use crate::trace;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelName, ErrorCode, Frame, LinkNumber};
+use msglib_proto::{ChannelName, DeliveryOptions, ErrorCode, Frame, Instant, LinkNumber};
 
 impl ConnectionHandler {
     /// Each dirty queue has a turn; what is left over when the step's budget is used up goes on in the next step.
@@ -131,9 +131,37 @@ fn deliver(cx: &mut Context<'_>, turn: &mut Turn<'_, ConsumerKey>) -> Result<(),
         }
         return Ok(());
     }
-    while let Some(Offer { tag, count, payload, .. }) = turn.next() {
-        let sent = deliveries.send(count, payload)?;
-        debug_assert_eq!(sent, tag, "the queue and the link count the same deliveries");
+    let (now, are_named) = (turn.now(), turn.are_named());
+    while let Some(offer) = turn.next() {
+        let sent = match offer.is_plain() && !are_named {
+            true => deliveries.send(offer.count, offer.payload)?,
+            false => deliveries.send_with(offer.count, offer.payload, false, &options(now, &offer))?,
+        };
+        debug_assert_eq!(sent, offer.tag, "the queue and the link count the same deliveries");
     }
     Ok(())
+}
+
+/// What there is to be said of a message beside its payload (PROTOCOL §15.3).
+fn options<'a>(now: Instant, offer: &Offer<'a, ConsumerKey>) -> DeliveryOptions<'a> {
+    DeliveryOptions {
+        id: Some(offer.id.value()),
+        priority: Some(u8::try_from(offer.priority()).unwrap_or(u8::MAX)).filter(|priority| *priority > 0),
+        key: offer.key(),
+        topic: None,
+        cause: offer.cause().and_then(|cause| told(now, cause)),
+    }
+}
+
+/// Why a message is a dead letter (PROTOCOL §15.5).
+fn told(now: Instant, cause: &Cause) -> Option<msglib_proto::Cause<'_>> {
+    let reason = match cause.reason {
+        DeathReason::Expired => ErrorCode::EXPIRED,
+        DeathReason::TooManyDeliveries => ErrorCode::TOO_MANY_DELIVERIES,
+        DeathReason::RefusedForGood => ErrorCode::REFUSED_FOR_GOOD,
+        DeathReason::Dropped => ErrorCode::DROPPED,
+    };
+    let first_ms = u64::try_from(now.since(cause.first).as_millis()).unwrap_or(u64::MAX);
+    let source = cause.source.as_ref()?.borrow();
+    Some(msglib_proto::Cause { reason, count: cause.deliveries.max(1), hops: cause.hops, first_ms, source })
 }

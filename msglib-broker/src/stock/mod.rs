@@ -12,9 +12,11 @@ mod departing;
 mod info;
 mod operations;
 mod others;
+mod producing;
 mod publishing;
 mod queues;
 mod services;
+mod settings;
 mod settling;
 mod topics;
 
@@ -31,7 +33,7 @@ use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
 use crate::policy::Policy;
-use crate::queue::Store;
+use crate::queue::{NewMessage, Producers, Store};
 use crate::reason::Reject;
 use crate::topic::Topics;
 use admission::{OpenDoor, OwnedOpen};
@@ -40,8 +42,11 @@ use channels::Channels;
 use client::{Client, Link, Publisher};
 use clock::Clock;
 use core::fmt;
+use core::time::Duration;
 use msglib_proto::transport::ConnectionId;
-use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Feature, Frame, Instant, LinkNumber, Open};
+use msglib_proto::{
+    ChannelKind, ChannelName, ErrorCode, Feature, Frame, Instant, LinkNumber, Open, PublishOptions, Settling, Verdict,
+};
 use operations::Chores;
 use queues::{QueueIndex, Queues};
 use services::Services;
@@ -96,8 +101,10 @@ impl ConnectionHandler {
     /// The stock handler with another configuration.
     pub fn with_config(config: StockConfig) -> ConnectionHandler {
         let store = Store::new().with_max_messages(config.max_messages).with_max_bytes(config.max_bytes);
+        let window = config.publish_window.clamp(1_024, 65_536);
+        let producers = Producers::new(config.max_producers, window);
         ConnectionHandler {
-            queues: Queues::new(store, config.max_queues, config.queue.clone()),
+            queues: Queues::new(store, config.max_queues, producers, config.queue.clone()),
             topics: Topics::new(config.topics.clone()),
             topics_taken: 0,
             shared: Shared::default(),
@@ -186,7 +193,24 @@ impl ConnectionHandler {
                 self.publish_from(cx, (from, link), number, confirm, payload.into())?;
             }
             Frame::Ack { link, first, last } => self.ack(cx, (from, link), first..=last),
-            Frame::Refuse { link, first, last, verdict } => self.refuse(cx, (from, link), first..=last, verdict),
+            Frame::Refuse { link, first, last, verdict } => {
+                let told = match verdict {
+                    Verdict::Again => Settling::Again { delay_ms: None, priority: None },
+                    Verdict::ForGood => Settling::ForGood,
+                };
+                self.settle(cx, (from, link), first..=last, told);
+            }
+            Frame::PublishWith { link, number, confirm, options, payload, .. } => {
+                let message = with_options(payload.into(), &options);
+                self.publish_from(cx, (from, link), number, confirm, message)?;
+            }
+            Frame::Producer { link, id, base } => self.produce(cx, (from, link), id, base),
+            Frame::Settle { link, first, last, confirm, settling } => {
+                let count = self.settle(cx, (from, link), first..=last, settling);
+                if confirm {
+                    let _ = cx.send(from, Frame::Settled { link, first, last, count });
+                }
+            }
             Frame::Credit { link, upto } => self.with_consumer(cx, (from, link), |queue, _, consumer| {
                 queue.allow(consumer, upto);
             }),
@@ -233,19 +257,19 @@ impl ConnectionHandler {
             ChannelKind::SERVICE if has(cx, from, Feature::Requests) => return self.open_service(cx, from, open),
             kind => return Err(unknown_kind(kind)),
         }
-        if !open.arguments.is_empty() {
+        if !open.arguments.is_empty() && !has(cx, from, Feature::Queues) {
             return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
         }
         if Client::find(&mut self.clients, from).is_none() {
             return Ok(());
         }
-        let index = self.open_queue(cx, open.name, None)?;
+        let index = self.open_told(cx, open)?;
         self.queues.link(index);
         let key = ConsumerKey { connection: from, link: open.link };
         let consumer = open.consumes.then(|| self.queues.get_mut(index).0.add_consumer(key));
         let publisher = open.publishes.then(Publisher::default);
         if let Some(client) = Client::find(&mut self.clients, from) {
-            client.put(open.link, Link { queue: index, consumer, publisher });
+            client.put(open.link, Link { queue: index, consumer, publisher, producer: None });
         }
         if open.publishes {
             // Its first credit goes out with this step.
@@ -285,6 +309,9 @@ impl ConnectionHandler {
             let now = self.clock.now();
             let (queue, store) = self.queues.get_mut(link.queue);
             queue.remove_consumer(store, now, consumer);
+        }
+        if let Some(producing) = &link.producer {
+            self.queues.producers.close(producing.producer);
         }
         self.changed(cx, link.queue);
         self.queues.unlink(link.queue);
@@ -363,6 +390,17 @@ fn has(cx: &Context<'_>, id: ConnectionId, feature: Feature) -> bool {
     cx.session(id).is_some_and(|session| feature.is_in(session.features()))
 }
 
+/// What a publisher says of a message; a topic means nothing to a queue (PROTOCOL §15.2).
+fn with_options<'a>(message: NewMessage<'a>, options: &PublishOptions<'a>) -> NewMessage<'a> {
+    NewMessage {
+        priority: options.priority.map_or(0, u32::from),
+        key: options.key,
+        ttl: options.ttl_ms.map(Duration::from_millis),
+        delay: options.delay_ms.map(Duration::from_millis),
+        ..message
+    }
+}
+
 fn unknown_kind(kind: ChannelKind) -> Reject {
     Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
 }
@@ -390,7 +428,7 @@ impl Handler for ConnectionHandler {
     }
 
     fn features(&self) -> u64 {
-        Feature::Topics.bit() | Feature::Requests.bit()
+        Feature::Queues.bit() | Feature::Topics.bit() | Feature::Requests.bit()
     }
 
     /// Whoever was connected to an earlier broker is gone, and gives back what they held.

@@ -1,7 +1,7 @@
 //! Messages come in.
 
 use super::ConnectionHandler;
-use super::client::{Client, Why};
+use super::client::{Client, Link, Why};
 use super::queues::QueueIndex;
 use crate::core::{Context, Frames, Publish};
 use crate::native::Native;
@@ -24,7 +24,10 @@ impl ConnectionHandler {
             return Ok(());
         };
         let (index, Some(_)) = (open.queue, &open.publisher) else { return Ok(()) };
-        let outcome = self.accept(cx, Some(from), index, message);
+        let outcome = match open.producer.as_deref().copied() {
+            None => self.accept(cx, Some(from), index, message).map(drop),
+            Some(producing) => self.accept_once(cx, from, producing, number, message),
+        };
         if let Err(Why::Other(reject)) = &outcome
             && reject.is_fatal()
         {
@@ -34,7 +37,7 @@ impl ConnectionHandler {
             && let Some(publisher) = &mut open.publisher
         {
             match outcome {
-                Ok(_) => publisher.accepted(number, confirm),
+                Ok(()) => publisher.accepted(number, confirm),
                 Err(why) => publisher.refused(number, why),
             }
         }
@@ -47,7 +50,8 @@ impl ConnectionHandler {
         let from = frames.from();
         let now = self.clock.now();
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
-        let (index, Some(publisher)) = (open.queue, &mut open.publisher) else { return };
+        let Link { queue: index, publisher: Some(publisher), producer: None, .. } = open else { return };
+        let index = *index;
         if self.queues.slot(index).is_draining {
             return;
         }

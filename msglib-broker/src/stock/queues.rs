@@ -2,7 +2,7 @@
 
 use super::consumer_key::ConsumerKey;
 use super::info::{QueueInfo, QueueState};
-use crate::queue::{Order, Queue, QueueConfig, Store, Stored};
+use crate::queue::{Order, Producers, Queue, QueueConfig, Store, Stored};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use crate::trace;
@@ -24,6 +24,8 @@ pub(super) struct Queues {
     names: Option<SeededMap<OwnedName, QueueIndex>>,
     /// Empty, not declared by the host, and without a link: these make room when there are too many.
     unused: BTreeSet<QueueIndex>,
+    /// What their producers have published.
+    pub(super) producers: Producers<QueueIndex>,
     /// How many there may be.
     most: usize,
     /// How a queue behaves for which nothing else is said.
@@ -49,9 +51,10 @@ pub(super) struct Slot {
 }
 
 impl Queues {
-    pub(super) fn new(store: Store, most: usize, default: QueueConfig) -> Queues {
+    pub(super) fn new(store: Store, most: usize, producers: Producers<QueueIndex>, default: QueueConfig) -> Queues {
         Queues {
             store,
+            producers,
             slots: Vec::new(),
             vacant: Vec::new(),
             names: None,
@@ -177,6 +180,7 @@ impl Queues {
             self.vacant.push(index);
         }
         self.unused.remove(&index);
+        self.producers.forget(index);
         old.queue.into_payloads()
     }
 

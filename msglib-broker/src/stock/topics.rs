@@ -103,6 +103,10 @@ impl ConnectionHandler {
                 self.close_topic(cx, from, link, None);
                 Ok(())
             }
+            Frame::Settle { link, first, last, confirm: true, .. } => {
+                let _ = cx.send(from, Frame::Settled { link, first, last, count: 0 });
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
