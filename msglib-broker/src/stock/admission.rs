@@ -50,6 +50,10 @@ pub trait Admission: Send {
 
     /// A client opens a link. Asked once for each link; what goes over it is not asked for again.
     ///
+    /// The settings that it wants for a queue are in [`Open::arguments`], for
+    /// [`QueueSettings::parse`](msglib_proto::QueueSettings::parse). Who may open a queue can also make it, with a queue for its dead letters
+    /// that need not be one that the client may open itself: if that matters, look at it here.
+    ///
     /// # Errors
     ///
     /// It is told why, and the link is closed. Its connection goes on.
