@@ -31,6 +31,10 @@ pub(super) const OPENED: u8 = 0;
 pub(super) const READABLE: u8 = 1;
 pub(super) const WRITABLE: u8 = 2;
 
+/// From some 2 KiB on the C library copies with `rep movsb`, which takes AMD's processors three times as long when the two places do
+/// not lie well beside each other; and where a record lies is a matter of those before it.
+const COPIED_AT_ONCE: usize = 1024;
+
 /// Records as bytes, one behind the other, with nothing that refers to what is outside.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
@@ -236,7 +240,8 @@ impl Segment {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.reserve(bytes.len());
+        bytes.chunks(COPIED_AT_ONCE).for_each(|piece| self.bytes.extend_from_slice(piece));
     }
 
     fn number(&mut self, number: u64) {

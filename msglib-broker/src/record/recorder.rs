@@ -40,7 +40,7 @@ impl<M: ConnectionManager> Recorder<M> {
 
     /// Records into a ring in memory. It takes `bytes` of memory at once, so that no message waits for it later, and no more but for
     /// one read's bytes; when it is full the oldest sixteenth goes, and with it the possibility to replay exactly
-    /// (see the [module](self::super)).
+    /// (see the [module](self::super)). A ring that stays in the processor's cache costs a busy broker least: `docs/recording.md` has figures.
     pub fn in_ring(mut inner: M, bytes: usize) -> Recorder<M> {
         let seed = inner.seed();
         Recorder::with_tape(inner, seed, Tape::ring(seed, bytes))
