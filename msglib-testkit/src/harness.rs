@@ -65,7 +65,7 @@ pub struct HarnessConfig {
     pub seed: u128,
     /// Bytes that wait between a client and the broker, each way, before a write has no room. Default 64 KiB.
     pub pipe_capacity: usize,
-    /// Lines that the transcript keeps. Default 200.
+    /// Lines that the transcript keeps, the latest ones; a failure shows them. Default 200.
     pub transcript_lines: usize,
 }
 
@@ -110,6 +110,12 @@ impl HarnessConfig {
     /// With pipes of another size, in bytes.
     pub fn with_pipe_capacity(mut self, bytes: usize) -> HarnessConfig {
         self.pipe_capacity = bytes;
+        self
+    }
+
+    /// With another length of the transcript, in lines.
+    pub fn with_transcript_lines(mut self, lines: usize) -> HarnessConfig {
+        self.transcript_lines = lines;
         self
     }
 }

@@ -43,6 +43,13 @@ macro_rules! catches {
             let broken = BTreeSet::from([$(Rule::$rule),+]);
             assert_eq!(broken, BTreeSet::from(Rule::ALL));
         }
+
+        #[test]
+        fn a_fault_for_every_case() {
+            // The one that panics has a test of its own.
+            let broken = BTreeSet::from([$(stringify!($case)),+, "t08_closing_twice_is_harmless"]);
+            assert_eq!(broken, cases::NAMES.iter().copied().collect());
+        }
     };
     (@honest) => { Honest };
     (@honest $honest:ident) => { $honest };

@@ -1,7 +1,8 @@
 //! Bugs in a handler: around the stock one, so that everything else is as it should be.
 
 use msglib_broker::{
-    ChannelName, ConnectionHandler, Context, Event, Frame, Frames, Handler, Native, Reject, StockConfig, Verdict,
+    ChannelName, ConnectionHandler, ConnectionId, Context, Event, Frame, Frames, Handler, Native, Payload, Reject,
+    StockConfig, Verdict,
 };
 use msglib_testkit::simulate::{Account, Setup, stock_books};
 
@@ -22,6 +23,7 @@ pub enum Bug {
     HasAgainWhatIsRefused,
     DropsWhatComesAgain,
     TakesTwice,
+    SwapsPublishes,
     TakesNothingAndConfirms,
     DispatchesTwice,
     SkipsSomeSteps,
@@ -40,6 +42,16 @@ pub struct Buggy {
     bug: Bug,
     inner: ConnectionHandler,
     events: u64,
+    /// A publish that waits for the next one, to come behind it.
+    held: Option<Held>,
+}
+
+struct Held {
+    from: ConnectionId,
+    link: u32,
+    number: u64,
+    confirm: bool,
+    payload: Vec<u8>,
 }
 
 impl Buggy {
@@ -56,7 +68,7 @@ impl Buggy {
             Bug::IgnoresItsBudget => stock.with_deliveries_per_step(100_000),
             _ => stock,
         };
-        Buggy { bug, inner: ConnectionHandler::with_config(config), events: 0 }
+        Buggy { bug, inner: ConnectionHandler::with_config(config), events: 0, held: None }
     }
 
     pub fn books(&self, name: ChannelName<'_>) -> Option<Account> {
@@ -71,6 +83,35 @@ impl Buggy {
         }
         Some(account)
     }
+
+    /// Takes the frame, or what waits in its place, or both, and in which order.
+    fn swap(&mut self, cx: &mut Context<'_>, from: ConnectionId, frame: Frame<'_>) -> Result<(), Reject> {
+        let Frame::Publish { link, number, confirm, payload } = frame else {
+            self.release(cx)?;
+            return self.inner.handle(cx, Event::Frame { from, frame });
+        };
+        match self.held.take() {
+            Some(held) if (held.from, held.link, held.number + 1) == (from, link, number) => {
+                let Held { confirm: earlier, payload: first, .. } = held;
+                let second = Frame::Publish { link, number: number - 1, confirm: earlier, payload };
+                self.inner.handle(cx, Event::Frame { from, frame: second })?;
+                let first = Frame::Publish { link, number, confirm, payload: Payload::from(&first) };
+                self.inner.handle(cx, Event::Frame { from, frame: first })
+            }
+            held => {
+                self.held = held;
+                self.release(cx)?;
+                self.held = Some(Held { from, link, number, confirm, payload: payload.to_vec() });
+                Ok(())
+            }
+        }
+    }
+
+    fn release(&mut self, cx: &mut Context<'_>) -> Result<(), Reject> {
+        let Some(Held { from, link, number, confirm, payload }) = self.held.take() else { return Ok(()) };
+        let frame = Frame::Publish { link, number, confirm, payload: Payload::from(&payload) };
+        self.inner.handle(cx, Event::Frame { from, frame })
+    }
 }
 
 impl Handler for Buggy {
@@ -80,6 +121,7 @@ impl Handler for Buggy {
         match (self.bug, event) {
             (Bug::ForgetsWhoLeft, Event::Disconnected { .. }) => Ok(()),
             (Bug::ForgetsRoom, Event::Drained { .. }) => Ok(()),
+            (Bug::SwapsPublishes, Event::Frame { from, frame }) => self.swap(cx, from, frame),
             (bug, Event::Frame { from, frame }) => {
                 let frame = match (bug, frame) {
                     (Bug::ForgetsWhoClosed, Frame::Close { .. }) => return Ok(()),
@@ -131,6 +173,8 @@ impl Handler for Buggy {
     fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
         let from = frames.from();
         frames.for_each(cx, |cx, frame| self.handle(cx, Event::Frame { from, frame }));
+        // Nobody is there to be told of what is wrong with it.
+        let _ = self.release(cx);
     }
 
     fn end_of_step(&mut self, cx: &mut Context<'_>) {

@@ -27,6 +27,8 @@ pub struct Planted {
 
 enum Run {
     Handler(handlers::Bug),
+    /// In a handler that shows no books, so that only its clients can find it.
+    Closed(handlers::Bug),
     Output(output::Rewrite),
     Transport(transports::Bug),
     /// A fault that breaks the transport's contract.
@@ -42,6 +44,7 @@ impl Planted {
                 let simulation = simulation.handler(move |setup| Buggy::new(bug, setup));
                 simulation.books(|handler, name| handler.books(name)).run()
             }
+            Run::Closed(bug) => simulation.handler(move |setup| Buggy::new(bug, setup)).run(),
             Run::Output(rewrite) => simulation
                 .adjust(with_room)
                 .transport(move |manager| Box::new(output::Output::new(manager, rewrite)))
@@ -97,9 +100,10 @@ planted! {
     Handler handlers::Bug::AcksEverything, "I8 ", 2;
     Handler handlers::Bug::AcksOneMore, "I8 ", 5;
     Handler handlers::Bug::AcksWhatIsRefused, "I8 ", 2;
-    Handler handlers::Bug::HasAgainWhatIsRefused, "I7 " | "I1 ", 1;
+    Handler handlers::Bug::HasAgainWhatIsRefused, "I7 ", 1;
     Handler handlers::Bug::DropsWhatComesAgain, "I8 ", 2;
     Handler handlers::Bug::TakesTwice, "I5 " | "I9 " | "I1 ", 8;
+    Handler handlers::Bug::SwapsPublishes, "I9 ", 1;
     Handler handlers::Bug::TakesNothingAndConfirms, "I1 ", 1;
     Handler handlers::Bug::DispatchesTwice, "I25 ", 2;
     Handler handlers::Bug::SkipsSomeSteps, "I12 " | "I13 " | "I22 ", 12;
@@ -111,6 +115,8 @@ planted! {
     Handler handlers::Bug::IgnoresItsBudget, "I25 ", 2;
     Handler handlers::Bug::CountsNoBytes, "I23 ", 1;
     Handler handlers::Bug::CountsAcksTwice, "I8 " | "I1 ", 1;
+    Closed handlers::Bug::TakesNothingAndConfirms, "I2 ", 1;
+    Closed handlers::Bug::ForgetsAcks, "I7 ", 1;
     Output output::confirms_twice, "I22 ", 1;
     Output output::confirms_too_much, "I22 ", 1;
     Output output::confirms_too_little, "I22 ", 1;
@@ -144,6 +150,7 @@ planted! {
     Transport transports::Bug::WritesLess, "I33 ", 1;
     Transport transports::Bug::CutsOff, "I32 ", 1;
     Transport transports::Bug::OpensTwice, "I37 ", 1;
+    Transport transports::Bug::DrainsForEver, "I27 ", 1;
     Breach Fault::ClockBack, "I28 ", 1;
     Breach Fault::CorruptRead, "I32 " | "I3 ", 1;
     Breach Fault::CorruptWrite, "I33 " | "I3 ", 3;

@@ -17,6 +17,7 @@ pub enum Bug {
     CutsOff,
     OpensTwice,
     LosesLastWords,
+    DrainsForEver,
 }
 
 /// Any transport, with a bug.
@@ -24,11 +25,12 @@ pub struct Broken<M> {
     bug: Bug,
     inner: M,
     calls: u64,
+    has_closed: bool,
 }
 
 impl<M: ConnectionManager> Broken<M> {
     pub fn new(inner: M, bug: Bug) -> Broken<M> {
-        Broken { bug, inner, calls: 0 }
+        Broken { bug, inner, calls: 0, has_closed: false }
     }
 }
 
@@ -80,10 +82,11 @@ impl<M: ConnectionManager> ConnectionManager for Broken<M> {
     }
     fn close(&mut self, id: ConnectionId, how: Close) {
         let how = if self.bug == Bug::LosesLastWords { Close::Abort } else { how };
+        self.has_closed = true;
         self.inner.close(id, how);
     }
     fn draining(&self) -> usize {
-        self.inner.draining()
+        self.inner.draining() + usize::from(self.bug == Bug::DrainsForEver && self.has_closed)
     }
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
