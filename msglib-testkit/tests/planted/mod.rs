@@ -103,7 +103,7 @@ planted! {
     Handler handlers::Bug::HasAgainWhatIsRefused, "I7 ", 1;
     Handler handlers::Bug::DropsWhatComesAgain, "I8 ", 2;
     Handler handlers::Bug::TakesTwice, "I5 " | "I9 " | "I1 ", 8;
-    Handler handlers::Bug::SwapsPublishes, "I9 ", 1;
+    Handler handlers::Bug::SwapsPublishes, "I9 ", 10;
     Handler handlers::Bug::TakesNothingAndConfirms, "I1 ", 1;
     Handler handlers::Bug::DispatchesTwice, "I25 ", 2;
     Handler handlers::Bug::SkipsSomeSteps, "I12 " | "I13 " | "I22 ", 12;
@@ -116,7 +116,7 @@ planted! {
     Handler handlers::Bug::CountsNoBytes, "I23 ", 1;
     Handler handlers::Bug::CountsAcksTwice, "I8 " | "I1 ", 1;
     Closed handlers::Bug::TakesNothingAndConfirms, "I2 ", 1;
-    Closed handlers::Bug::ForgetsAcks, "I7 ", 1;
+    Closed handlers::Bug::ForgetsAcks, "I7 ", 4;
     Output output::confirms_twice, "I22 ", 1;
     Output output::confirms_too_much, "I22 ", 1;
     Output output::confirms_too_little, "I22 ", 1;
