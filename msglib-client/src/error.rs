@@ -19,24 +19,37 @@ pub enum Error {
     Io(#[source] Arc<io::Error>),
     /// The stream ended, and the broker had not said goodbye. What was published and not confirmed may have been
     /// accepted or not.
-    #[error("the broker's stream ended {}, without a goodbye", if *.mid_frame { "within a frame" } else { "between two frames" })]
+    #[error("the broker{}'s stream ended {}, without a goodbye", at(.peer), if *.mid_frame { "within a frame" } else { "between two frames" })]
     ConnectionLost {
         /// Whether the end came within a frame.
         mid_frame: bool,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
+    },
+    /// The broker was silent for so many heartbeats that nobody is thought to be there (see [`Heart`](crate::Heart)). What was
+    /// published and not confirmed may have been accepted or not.
+    #[error("nothing came from the broker{} for {beats} heartbeats", at(.peer))]
+    Silent {
+        /// For how many.
+        beats: u32,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
     },
     /// The connection was closed on this side.
     #[error("the connection was closed on this side")]
     Closed,
     /// The broker has said goodbye.
-    #[error("the broker closed the connection{}", said(*.code, .text))]
+    #[error("the broker{} closed the connection{}", at(.peer), said(*.code, .text))]
     ClosedByBroker {
         /// Why; [`ErrorCode::NONE`] when it was just done.
         code: ErrorCode,
         /// Why, for a person.
         text: Arc<str>,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
     },
     /// The broker ended the connection for a reason: what this side sent, who it is, or trouble of the broker's own.
-    #[error("the broker ended the connection: {} (byte {offset} of what this side sent)", why(.code, .text))]
+    #[error("the broker{} ended the connection: {} (byte {offset} of what this side sent)", at(.peer), why(.code, .text))]
     FailedByBroker {
         /// What went wrong.
         code: ErrorCode,
@@ -44,10 +57,18 @@ pub enum Error {
         offset: u64,
         /// What went wrong, for a person.
         text: Arc<str>,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
     },
     /// The broker broke the protocol. It was told so, and the connection has ended.
-    #[error("the broker broke the protocol: {0}")]
-    Protocol(#[source] ProtocolError),
+    #[error("the broker{} broke the protocol: {error}", at(.peer))]
+    Protocol {
+        /// How.
+        #[source]
+        error: ProtocolError,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
+    },
     /// The broker did not accept a publish, and it has no effect. The connection goes on.
     #[error("publish {number} was refused: {}", why(.code, .text))]
     Refused {
@@ -114,14 +135,14 @@ impl Error {
     pub fn is_worth_retrying(&self) -> bool {
         match self {
             Error::Io(error) => is_passing(error.kind()),
-            Error::ConnectionLost { .. } | Error::TooManyLinks { .. } => true,
+            Error::ConnectionLost { .. } | Error::Silent { .. } | Error::TooManyLinks { .. } => true,
             Error::ClosedByBroker { code, .. }
             | Error::FailedByBroker { code, .. }
             | Error::Refused { code, .. }
             | Error::NoReply { code, .. }
             | Error::LinkClosed { code, .. } => code.is_worth_retrying(),
             Error::Closed
-            | Error::Protocol(_)
+            | Error::Protocol { .. }
             | Error::NotAgreed(_)
             | Error::TooLarge { .. }
             | Error::Name(_)
@@ -134,10 +155,11 @@ impl Error {
         match self {
             Error::Io(error) => !would_block(error.kind()),
             Error::ConnectionLost { .. }
+            | Error::Silent { .. }
             | Error::Closed
             | Error::ClosedByBroker { .. }
             | Error::FailedByBroker { .. }
-            | Error::Protocol(_) => true,
+            | Error::Protocol { .. } => true,
             Error::Refused { .. }
             | Error::NoReply { .. }
             | Error::LinkClosed { .. }
@@ -165,6 +187,23 @@ impl Error {
         Error::Io(Arc::new(error))
     }
 
+    /// The same, with what the broker is called where it ends the connection.
+    pub(crate) fn of_peer(mut self, name: &Arc<str>) -> Error {
+        match &mut self {
+            Error::ConnectionLost { peer, .. }
+            | Error::Silent { peer, .. }
+            | Error::ClosedByBroker { peer, .. }
+            | Error::FailedByBroker { peer, .. }
+            | Error::Protocol { peer, .. } => *peer = Some(name.clone()),
+            // What only passes comes from a stream that knows whom it speaks with.
+            Error::Io(error) if !would_block(error.kind()) => {
+                *error = Arc::new(io::Error::new(error.kind(), format!("{name}: {error}")));
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// What a call says that would have to wait where it must not.
     pub(crate) fn not_now() -> Error {
         Error::io(io::ErrorKind::WouldBlock.into())
@@ -179,9 +218,9 @@ impl From<End> for Error {
     fn from(end: End) -> Error {
         match end {
             End::Closed => Error::Closed,
-            End::Goodbye { code, text } => Error::ClosedByBroker { code, text },
-            End::Failed { code, offset, text } => Error::FailedByBroker { code, offset, text },
-            End::Violation(error) => Error::Protocol(error),
+            End::Goodbye { code, text } => Error::ClosedByBroker { code, text, peer: None },
+            End::Failed { code, offset, text } => Error::FailedByBroker { code, offset, text, peer: None },
+            End::Violation(error) => Error::Protocol { error, peer: None },
         }
     }
 }
@@ -199,6 +238,11 @@ impl From<SessionError> for Error {
             SessionError::BeforeWelcome | SessionError::NoCredit { .. } => Error::not_now(),
         }
     }
+}
+
+/// The broker's name, behind a word.
+fn at(peer: &Option<Arc<str>>) -> String {
+    peer.as_ref().map_or(String::new(), |peer| format!(" at {peer}"))
 }
 
 /// The reason, if there was one.
@@ -240,7 +284,9 @@ mod tests {
         }
         let reset = Error::io(io::ErrorKind::ConnectionReset.into());
         assert!(!reset.is_would_block() && reset.is_worth_retrying() && reset.ends_connection());
-        assert!(Error::ConnectionLost { mid_frame: true }.ends_connection());
+        for lost in [Error::ConnectionLost { mid_frame: true, peer: None }, Error::Silent { beats: 2, peer: None }] {
+            assert!(lost.ends_connection() && lost.is_worth_retrying());
+        }
     }
 
     #[test]

@@ -42,10 +42,10 @@ mod number_ranges;
 mod session;
 
 pub use connection::{
-    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Iter, PendingReply, Publisher, Refusal, Refusals,
-    Request, Service, Settlement, Settler, Subscription, blocking_pull_subscribe_to_queue, publish_retained_to_topic,
-    publish_to_q, publish_to_q_confirmed, publish_to_topic, request, serve, subscribe_to_topic,
-    subscribe_with_prefetch,
+    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Heart, Iter, PendingReply, Publisher, Refusal,
+    Refusals, Request, Service, Settlement, Settler, Stopper, Subscription, blocking_pull_subscribe_to_queue,
+    publish_retained_to_topic, publish_to_q, publish_to_q_confirmed, publish_to_topic, request, serve,
+    subscribe_to_topic, subscribe_with_prefetch,
 };
 pub use error::Error;
 pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionConfig, SessionError, UserFrame};

@@ -520,10 +520,10 @@ fn a_broker_that_ends_the_connection_is_believed_from_then_on() {
 fn a_broker_that_breaks_the_protocol_is_told() {
     let (wire, connection) = greeted();
     wire.send(delivery(1, 1));
-    assert!(matches!(connection.ping(), Err(Error::Protocol(_))));
+    assert!(matches!(connection.ping(), Err(Error::Protocol { .. })));
     let length = common::bytes(Frame::Welcome(WELCOME)).len();
     assert_eq!(wire.frames(), ["PING 1".to_string(), format!("ERROR BAD_LINK at {length}")]);
-    assert!(matches!(connection.ping(), Err(Error::Protocol(_))));
+    assert!(matches!(connection.ping(), Err(Error::Protocol { .. })));
 }
 
 /// A broker that does not take the client says why and closes: the why counts, not the write that fails.

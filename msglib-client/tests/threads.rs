@@ -147,7 +147,7 @@ fn the_end_of_the_stream_wakes_all() {
     wire.end();
     for _ in 0..3 {
         let error = results.recv_timeout(SAFETY_NET).unwrap().unwrap_err();
-        assert!(matches!(error, Error::ConnectionLost { mid_frame: false }), "{error}");
+        assert!(matches!(error, Error::ConnectionLost { mid_frame: false, .. }), "{error}");
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::Connection;
 use super::one_stream::OneStream;
+use super::outside::Unblock;
 use super::shared::Shared;
 use super::state::State;
 use crate::error::Error;
 use crate::session::{Session, SessionConfig};
+use core::fmt::Display;
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ use std::sync::Arc;
 pub struct Builder {
     config: SessionConfig,
     non_blocking: bool,
+    peer: Option<Arc<str>>,
+    unblock: Unblock,
 }
 
 impl Builder {
@@ -56,8 +60,8 @@ impl Builder {
     /// After how long a silence of the broker this side gives up; zero, the default, for never. In milliseconds on the
     /// wire, rounded up, 49 days at most.
     ///
-    /// The broker is told, and sends something well within that time. The client reads no clock, so to act on it set the
-    /// stream's read time-out to the same.
+    /// The broker is told, and sends something well within that time. The client reads no clock: it is a [`Heart`](super::Heart) that
+    /// acts on it, at the pace of whoever lets it beat.
     pub fn idle(mut self, after: Duration) -> Builder {
         let millis = after.as_nanos().div_ceil(1_000_000);
         self.config.idle_ms = u32::try_from(millis).unwrap_or(u32::MAX);
@@ -74,6 +78,20 @@ impl Builder {
     /// see what other calls have read.
     pub fn non_blocking(mut self, is_so: bool) -> Builder {
         self.non_blocking = is_so;
+        self
+    }
+
+    /// What the broker is called in errors that end the connection, say its address; without it they do not name it.
+    pub fn peer(mut self, name: impl Display) -> Builder {
+        self.peer = Some(name.to_string().into());
+        self
+    }
+
+    /// What makes a read or a write of the stream return that waits in another thread, say a shutdown of the socket: called when the
+    /// connection is ended from outside of its calls, by a [`Stopper`](super::Stopper) or a [`Heart`](super::Heart). Later ones must not
+    /// wait either.
+    pub fn unblock_with(mut self, unblock: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.unblock = Unblock::with(unblock);
         self
     }
 
@@ -99,8 +117,9 @@ impl Builder {
         R: Read + Send + 'static,
         W: Write + Send + 'static,
     {
-        let state = State::new(Session::new(&self.config)?);
-        let shared = Shared::new(state, Box::new(reader), Box::new(writer), self.non_blocking);
+        let idle_ms = self.config.idle_ms;
+        let state = State::new(Session::new(&self.config)?, idle_ms, self.peer);
+        let shared = Shared::new(state, Box::new(reader), Box::new(writer), self.non_blocking, self.unblock);
         // The broker gives a client that does not greet it little time.
         shared.flush_if_due();
         Ok(Connection { shared: Arc::new(shared) })

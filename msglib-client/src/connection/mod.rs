@@ -7,6 +7,7 @@ mod consuming;
 mod deliveries;
 mod delivery;
 mod one_stream;
+mod outside;
 mod publish;
 mod publisher;
 mod publishing;
@@ -23,6 +24,7 @@ mod user_inbox;
 pub use builder::Builder;
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Settler};
+pub use outside::{Heart, Stopper};
 pub use publish::{Confirmation, publish_to_q, publish_to_q_confirmed};
 pub use publisher::{Batch, Publisher};
 pub use refusals::{Refusal, Refusals};
@@ -79,8 +81,12 @@ use std::sync::Arc;
 ///
 /// # Silence
 ///
-/// A broker may give up a client that is silent for longer than [`BrokerInfo::idle_ms`] says. A client that may be: call
-/// [`ping`](Connection::ping) well within it.
+/// A broker may give up a client that is silent for longer than [`BrokerInfo::idle_ms`] says, and a broker that is gone may be so
+/// without a word. For both there is a [`heart`](Connection::heart).
+///
+/// # From outside
+///
+/// A [`stopper`](Connection::stopper) ends the connection at once, and with it the calls that wait.
 ///
 /// ```no_run
 /// use msglib_client::{Connection, Error};

@@ -7,6 +7,7 @@
 //! variable until the reader has brought them what they wait for, or gives the role up, for whatever reason.
 
 use super::consuming::Settled;
+use super::outside::Unblock;
 use super::state::State;
 use crate::error::{Error, would_block};
 use core::task::Poll;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     writer: Mutex<WriteHalf>,
     /// Whether reads are known never to wait.
     non_blocking: bool,
+    unblock: Unblock,
 }
 
 struct ReadHalf {
@@ -61,6 +63,7 @@ impl Shared {
         reader: Box<dyn Read + Send>,
         writer: Box<dyn Write + Send>,
         non_blocking: bool,
+        unblock: Unblock,
     ) -> Shared {
         Shared {
             state: Mutex::new(state),
@@ -68,7 +71,15 @@ impl Shared {
             reader: Mutex::new(ReadHalf { stream: reader, buffer: vec![0; READ].into_boxed_slice() }),
             writer: Mutex::new(WriteHalf { stream: writer, out: SendQueue::new(), unflushed: false }),
             non_blocking,
+            unblock,
         }
+    }
+
+    /// The end, now, for those as well who wait.
+    pub(super) fn end_with(&self, error: Error) {
+        self.lock().break_with(error);
+        self.notify();
+        self.unblock.call();
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,8 +189,15 @@ impl Shared {
         drop(state);
         if queued {
             let _ = self.flush();
-        } else if left && let Ok(mut half) = self.writer.try_lock() {
-            // Left by a call that could not wait; if the writer is taken, somebody is at it.
+        } else if left {
+            // Left by a call that could not wait.
+            self.write_unless_others_do();
+        }
+    }
+
+    /// Writes what waits; if the writer is taken, somebody is at it.
+    pub(super) fn write_unless_others_do(&self) {
+        if let Ok(mut half) = self.writer.try_lock() {
             let _ = self.write_pending(&mut half);
         }
     }
@@ -244,22 +262,26 @@ impl Shared {
     /// After a failed write: a broker that refuses a client says why and closes, so the reason may have arrived. A stream
     /// that cannot be written any more has ended or will soon, so these reads do not wait for long.
     fn find_reason(&self, error: Error) -> Error {
-        for _ in 0..READS_FOR_REASON {
-            let state = self.lock();
-            if state.reading || state.ended().is_some() {
-                break;
-            }
-            let role = ReaderRole::take(self, state);
-            if self.read_once(&role).is_err() {
-                break;
-            }
+        let mut reads = 0;
+        while reads < READS_FOR_REASON && self.read_unless_others_do() {
+            reads += 1;
         }
         let mut state = self.lock();
+        state.break_with(error.clone());
         let cause = state.ended().unwrap_or(error);
-        state.break_with(cause.clone());
         drop(state);
         self.notify();
         cause
+    }
+
+    /// Reads once, unless another thread does; whether that went well, so that it can be done again.
+    pub(super) fn read_unless_others_do(&self) -> bool {
+        let state = self.lock();
+        if state.reading || state.ended().is_some() {
+            return false;
+        }
+        let role = ReaderRole::take(self, state);
+        self.read_once(&role).is_ok()
     }
 
     /// Reads once and lets the state know what came: data, the end, or an error. Only `WouldBlock` and its like are

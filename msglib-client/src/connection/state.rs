@@ -38,8 +38,14 @@ pub(super) struct State {
     pub(super) writing: usize,
     /// After how many milliseconds the broker will end the connection, as it has said last.
     pub(super) going_away: Option<u32>,
+    /// After how long a silence of the broker this side gives up, as it has said; 0 for never.
+    pub(super) idle_ms: u32,
+    /// Bytes of the broker.
+    pub(super) received: u64,
     /// How the stream ended, if it was not the session that ended.
     pub(super) broken: Option<Error>,
+    /// What the broker is called.
+    peer: Option<Arc<str>>,
     events: Vec<Event>,
 }
 
@@ -51,7 +57,7 @@ enum Owner {
 }
 
 impl State {
-    pub(super) fn new(session: Session) -> State {
+    pub(super) fn new(session: Session, idle_ms: u32, peer: Option<Arc<str>>) -> State {
         State {
             session,
             publishers: Publishers::default(),
@@ -68,14 +74,17 @@ impl State {
             waits_for_credit: None,
             writing: 0,
             going_away: None,
+            idle_ms,
+            received: 0,
             broken: None,
+            peer,
             events: Vec::new(),
         }
     }
 
     /// How the connection ended, if it has. The first cause stays.
     pub(super) fn ended(&self) -> Option<Error> {
-        self.broken.clone().or_else(|| self.session.end().cloned().map(Error::from))
+        self.broken.clone().or_else(|| self.session.end().cloned().map(|end| self.named(end.into())))
     }
 
     /// An error if the connection has ended, or was told to end.
@@ -100,7 +109,7 @@ impl State {
     /// Why nothing may be written any more, not even what waits (PROTOCOL §8.1).
     pub(super) fn silenced(&self) -> Option<Error> {
         let failed = self.session.end().filter(|end| matches!(end, End::Failed { .. }));
-        self.broken.clone().or_else(|| failed.cloned().map(Error::from))
+        self.broken.clone().or_else(|| failed.cloned().map(|end| self.named(end.into())))
     }
 
     /// Says what a call that could not wait would have waited for, where that helps.
@@ -117,13 +126,20 @@ impl State {
     /// Ends the connection, if it has not ended yet.
     pub(super) fn break_with(&mut self, error: Error) {
         if self.ended().is_none() {
-            self.broken = Some(error);
+            self.broken = Some(self.named(error));
+        }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        match &self.peer {
+            Some(name) => error.of_peer(name),
+            None => error,
         }
     }
 
     pub(super) fn end_of_stream(&mut self) {
         let mid_frame = !self.session.is_between_frames();
-        self.break_with(Error::ConnectionLost { mid_frame });
+        self.break_with(Error::ConnectionLost { mid_frame, peer: None });
     }
 
     /// Whether a frame with `bytes` may be queued now. If not, its caller is known to wait for room.
@@ -134,6 +150,7 @@ impl State {
     }
 
     pub(super) fn handle_input(&mut self, input: &[u8]) {
+        self.received += input.len() as u64;
         let mut events = core::mem::take(&mut self.events);
         // A violation is in the session from now on, as its end.
         let _ = self.session.handle_input(input, &mut events);
@@ -149,26 +166,35 @@ impl State {
         self.check_alive()?;
         let token = match *mine {
             Some(token) => token,
-            None if self.ping > self.pong => *mine.insert(self.ping),
-            None => match self.session.ping(self.ping + 1) {
-                Ok(()) => {
-                    self.ping += 1;
-                    *mine.insert(self.ping)
-                }
+            None => match self.ask_for_pong() {
+                Ok(token) => *mine.insert(token),
                 Err(SessionError::BeforeWelcome) => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error.into())),
             },
         };
-        if self.pong >= token { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.has_pong(token) { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Sees to it that a ping is under way.
+    pub(super) fn ask_for_pong(&mut self) -> Result<u64, SessionError> {
+        if self.ping == self.pong {
+            self.session.ping(self.ping + 1)?;
+            self.ping += 1;
+        }
+        Ok(self.ping)
+    }
+
+    pub(super) fn has_pong(&self, token: u64) -> bool {
+        self.pong >= token
     }
 
     /// Says goodbye once, and is ready when the broker has said its own.
     pub(super) fn close(&mut self) -> Poll<Result<(), Error>> {
-        match (&self.broken, self.session.end()) {
-            (Some(error), _) => return Poll::Ready(Err(error.clone())),
-            (None, Some(End::Closed)) => return Poll::Ready(Ok(())),
-            (None, Some(end)) => return Poll::Ready(Err(end.clone().into())),
-            (None, None) => {}
+        if self.broken.is_none() && matches!(self.session.end(), Some(End::Closed)) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = self.ended() {
+            return Poll::Ready(Err(error));
         }
         // Before the WELCOME there may be no room; after it, it fails only if it was said before.
         let _ = self.session.goodbye();
