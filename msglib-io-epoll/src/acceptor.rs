@@ -1,12 +1,11 @@
 //! The listeners of a manager: whose turn it is, and when accepting pauses.
 
-use crate::listener::{Verdict, judge};
+use crate::listener::{Listener, Verdict, judge};
 use crate::stats::SocketStats;
-use mio::net::{TcpListener, TcpStream};
 use msglib_proto::Instant;
-use msglib_proto::transport::ListenerId;
+use msglib_proto::transport::{Address, ListenerId};
+use socket2::Socket;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The first wait when the system is out of descriptors; doubled each time that it still is.
@@ -20,18 +19,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// was used up, or descriptors were) stays marked here.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    listeners: Vec<Listener>,
+    entries: Vec<Entry>,
     budget: usize,
     /// Who is asked first at the next poll.
     turn: usize,
+    /// There was no room for another connection when we last tried.
+    is_full: bool,
     /// The system was short of something when we last tried.
     pause: Option<Pause>,
 }
 
 #[derive(Debug)]
-struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+struct Entry {
+    listener: Listener,
+    address: Address,
     /// Peers may be waiting.
     pending: bool,
 }
@@ -44,72 +45,77 @@ struct Pause {
 
 /// A new connection.
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
-    pub(crate) from: SocketAddr,
+    pub(crate) stream: Socket,
+    pub(crate) from: Address,
     pub(crate) listener: ListenerId,
 }
 
 impl Acceptor {
     /// Accepts at most `budget` connections for each poll, at least one.
     pub(crate) fn new(budget: usize) -> Acceptor {
-        Acceptor { listeners: Vec::new(), budget: budget.max(1), turn: 0, pause: None }
+        Acceptor { entries: Vec::new(), budget: budget.max(1), turn: 0, is_full: false, pause: None }
     }
 
-    pub(crate) fn add(&mut self, socket: TcpListener, address: SocketAddr) {
-        self.listeners.push(Listener { socket, address, pending: false });
+    pub(crate) fn add(&mut self, listener: Listener, address: Address) {
+        self.entries.push(Entry { listener, address, pending: false });
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.listeners.len()
+        self.entries.len()
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().map(|listener| listener.address)
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.entries.iter().map(|entry| &entry.address)
     }
 
     /// An edge told that peers wait at the listener at `position`.
     pub(crate) fn mark(&mut self, position: u32) {
-        if let Some(listener) = self.listeners.get_mut(position as usize) {
-            listener.pending = true;
+        if let Some(entry) = self.entries.get_mut(position as usize) {
+            entry.pending = true;
         }
     }
 
-    /// When [`accept`](Self::accept) is worth a call; `None` until the next edge.
+    /// When [`accept`](Self::accept) is worth a call, as long as there is room for another connection; `None` until the next
+    /// edge.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let pending = self.listeners.iter().any(|listener| listener.pending);
+        let pending = self.entries.iter().any(|entry| entry.pending);
         pending.then(|| self.pause.map_or(Instant::ZERO, |pause| pause.until))
     }
 
-    /// A descriptor became free: a pause ends, but the next one will be no shorter than it would have been.
+    /// A connection and its descriptor are gone: there is room, and a pause ends, but the next one will be no shorter than it would have been.
     pub(crate) fn descriptor_is_free(&mut self) {
+        self.is_full = false;
         if let Some(pause) = &mut self.pause {
             pause.until = Instant::ZERO;
         }
     }
 
-    /// Accepts who waits, within the budget, and hands each to `admit`, whose failure is a shortage too.
+    /// Accepts who waits, within the budget and no more than there is `room` for, and hands each to `admit`, whose failure is a
+    /// shortage too.
     pub(crate) fn accept(
         &mut self,
         now: Instant,
+        room: usize,
         stats: &mut SocketStats,
         mut admit: impl FnMut(Accepted) -> io::Result<()>,
     ) {
         if self.due().is_none_or(|at| at > now) {
             return;
         }
-        let mut budget = self.budget;
-        let count = self.listeners.len();
+        let (mut budget, mut room) = (self.budget, room);
+        let count = self.entries.len();
         for position in (0..count).map(|n| (self.turn + n) % count) {
-            while self.listeners[position].pending && budget > 0 {
+            while self.entries[position].pending && budget > 0 && room > 0 {
                 budget -= 1;
-                match self.listeners[position].next(position).and_then(&mut admit) {
+                match self.entries[position].next(position).and_then(&mut admit) {
                     Ok(()) => {
                         stats.accepted += 1;
+                        room -= 1;
                         self.pause = None;
                     }
                     Err(error) => match judge(&error) {
                         Verdict::Empty => {
-                            self.listeners[position].pending = false;
+                            self.entries[position].pending = false;
                             // Accepting takes a descriptor before it looks for a peer, so there is one.
                             self.pause = None;
                         }
@@ -121,6 +127,8 @@ impl Acceptor {
         }
         // One listener's flood must not keep the others waiting for ever.
         self.turn = (self.turn + 1) % count;
+        stats.accept_limits += u64::from(room == 0 && !self.is_full);
+        self.is_full = room == 0;
     }
 
     fn pause(&mut self, now: Instant, stats: &mut SocketStats) {
@@ -133,9 +141,9 @@ impl Acceptor {
     }
 }
 
-impl Listener {
+impl Entry {
     fn next(&self, position: usize) -> io::Result<Accepted> {
-        let (stream, from) = self.socket.accept()?;
+        let (stream, from) = self.listener.accept()?;
         // There are fewer listeners than descriptors, of which there are fewer than 2³¹.
         Ok(Accepted { stream, from, listener: ListenerId(position as u32) })
     }
@@ -169,7 +177,7 @@ mod tests {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let (mut acceptor, mut stats) = (Acceptor::new(10), SocketStats::default());
-        acceptor.add(TcpListener::from_std(socket), address);
+        acceptor.add(Listener::Internet(mio::net::TcpListener::from_std(socket)), Address::Socket(address));
         let _peers = [(); 4].map(|()| std::net::TcpStream::connect(address));
 
         // What the system would say of the first, the second, and so on.
@@ -177,13 +185,13 @@ mod tests {
         let mut admit = |_: Accepted| errors.next().flatten().map_or(Ok(()), |kind| Err(kind.into()));
         acceptor.mark(0);
         let now = Instant::from_nanos(1);
-        acceptor.accept(now, &mut stats, &mut admit);
+        acceptor.accept(now, 10, &mut stats, &mut admit);
         assert_eq!((stats.accepted, stats.accept_errors, stats.accept_pauses), (1, 2, 1));
 
         assert_eq!(acceptor.due(), Some(now + SHORTEST_PAUSE));
-        acceptor.accept(now, &mut stats, &mut admit);
+        acceptor.accept(now, 10, &mut stats, &mut admit);
         assert_eq!(stats.accepted, 1, "not yet");
-        acceptor.accept(now + SHORTEST_PAUSE, &mut stats, &mut admit);
+        acceptor.accept(now + SHORTEST_PAUSE, 10, &mut stats, &mut admit);
         assert_eq!((stats.accepted, stats.accept_errors), (2, 2));
         assert_eq!(acceptor.due(), None, "until the next edge");
         Ok(())

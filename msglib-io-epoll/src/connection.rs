@@ -2,16 +2,15 @@
 
 use crate::send::{send, split};
 use mio::event::Event;
-use mio::net::TcpStream;
 use msglib_proto::Instant;
-use socket2::SockRef;
+use socket2::Socket;
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     phase: Phase,
     end: End,
     /// `write` has refused something: room is worth a report (T13).
@@ -69,7 +68,7 @@ pub(crate) enum Discard {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Connection {
+    pub(crate) fn new(stream: Socket) -> Connection {
         Connection { stream, phase: Phase::Open, end: End::Unknown, wants_room: false }
     }
 
@@ -91,8 +90,8 @@ impl Connection {
         self.is_open() && self.end == End::Known
     }
 
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    pub(crate) fn stream(&self) -> &Socket {
+        &self.stream
     }
 
     pub(crate) fn on_event(&mut self, event: &Event) -> News {
@@ -118,7 +117,7 @@ impl Connection {
         if buf.is_empty() || self.end == End::Returned {
             return Ok(0);
         }
-        let result = retry(|| self.stream.read(buf));
+        let result = retry(|| (&self.stream).read(buf));
         match &result {
             Ok(0) => self.end = End::Returned,
             // The hint was wrong, or was about something else: wait for another edge.
@@ -152,8 +151,9 @@ impl Connection {
     pub(crate) fn start_drain(&mut self, deadline: Instant, now: Instant) -> bool {
         // After the drop the kernel goes on by itself; it must not do so for long after the deadline either.
         let patience = deadline.since(now).max(Duration::from_millis(1));
-        let bounded = SockRef::from(&self.stream).set_tcp_user_timeout(Some(patience));
-        // A deadline of more than 24 days is too far for the kernel, whose own limit then holds.
+        let bounded = self.stream.set_tcp_user_timeout(Some(patience));
+        // A deadline of more than 24 days is too far for the kernel, whose own limit then holds. A Unix socket has no such
+        // thing and needs none: what the kernel has accepted is with the peer.
         drop(bounded);
         self.phase = Phase::Draining { deadline, queued: true };
         self.stream.shutdown(Shutdown::Write).is_ok() && self.end != End::Returned
@@ -161,7 +161,7 @@ impl Connection {
 
     /// One read of a draining connection into `waste`.
     pub(crate) fn discard(&mut self, waste: &mut [u8]) -> Discard {
-        match retry(|| self.stream.read(waste)) {
+        match retry(|| (&self.stream).read(waste)) {
             Ok(0) => Discard::End,
             Ok(_) => Discard::More,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -174,10 +174,10 @@ impl Connection {
         }
     }
 
-    /// Makes the coming drop a reset, which frees everything at once on both sides.
+    /// Makes the coming drop a reset, which frees everything at once on both sides. Unix sockets end at once in any case.
     pub(crate) fn abort(&self) {
         // It fails only when the connection has failed before, and then there is nothing to reset.
-        drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+        drop(self.stream.set_linger(Some(Duration::ZERO)));
     }
 }
 

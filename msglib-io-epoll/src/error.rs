@@ -1,9 +1,8 @@
 //! Errors that say what failed, where, and what to do about it.
 
 use core::fmt;
-use msglib_proto::transport::ConnectionId;
+use msglib_proto::transport::{Address, ConnectionId};
 use std::io;
-use std::net::SocketAddr;
 
 /// What was tried at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,14 +24,17 @@ struct Failed {
 /// One address, and why it did not work.
 #[derive(Debug)]
 struct Attempt {
-    address: SocketAddr,
+    address: Address,
     reason: String,
 }
 
 /// An error about all `attempts`; it has the kind of the last one.
-pub(crate) fn failed(action: Action, attempts: Vec<(SocketAddr, io::Error)>) -> io::Error {
-    let reasons = attempts.iter().map(|(address, error)| Attempt { address: *address, reason: reason(action, error) });
-    let reasons = reasons.collect();
+pub(crate) fn failed(action: Action, attempts: Vec<(Address, io::Error)>) -> io::Error {
+    let reason = |(address, error): &(Address, io::Error)| Attempt {
+        address: address.clone(),
+        reason: reason(action, address, error),
+    };
+    let reasons = attempts.iter().map(reason).collect();
     match attempts.into_iter().next_back() {
         Some((_, last)) => io::Error::new(last.kind(), Failed { action, attempts: reasons, last }),
         None => io::Error::new(io::ErrorKind::InvalidInput, format!("cannot {action} a name without any address")),
@@ -69,9 +71,16 @@ fn listed(attempts: &[Attempt]) -> String {
     each.join(", nor ")
 }
 
-fn reason(action: Action, error: &io::Error) -> String {
+fn reason(action: Action, address: &Address, error: &io::Error) -> String {
     use io::ErrorKind::*;
+    let is_path = matches!(address, Address::Unix(_));
     let known = match (action, error.kind()) {
+        (Action::Listen, AddrInUse) if is_path => "somebody listens there; stop that program, or take another path",
+        (Action::Listen, AlreadyExists) => "there is a file that is no socket; take another path, or take it away",
+        (Action::Listen, NotFound) => "there is no such directory; make it first",
+        (Action::Listen, PermissionDenied) if is_path => "permission denied; the directory must be writable",
+        (Action::Connect, NotFound) => "there is no such socket; is the broker running, and does it listen there?",
+        (Action::Connect, PermissionDenied) => "permission denied; its mode does not let this user connect",
         (Action::Listen, AddrInUse) => {
             "address in use; stop the program that has it, or take another port (0 lets the system choose)"
         }
@@ -91,8 +100,8 @@ mod tests {
     use super::*;
     use std::error::Error;
 
-    fn at(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn at(port: u16) -> Address {
+        Address::Socket(([127, 0, 0, 1], port).into())
     }
 
     #[test]

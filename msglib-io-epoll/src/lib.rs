@@ -1,9 +1,9 @@
-//! The socket transport of msglib: TCP on epoll, through mio and socket2.
+//! The socket transport of msglib: TCP and Unix sockets on epoll, through mio and socket2.
 //!
 //! - For a broker: [`EpollSocketManager`], an implementation of
 //!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T16 of
 //!   [`msglib_proto::transport`].
-//! - For a client: [`connect`], which gives a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out.
+//! - For a client: [`connect`] and [`connect_unix`], which give a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out.
 //!
 //! The crate starts no thread, logs nothing and leaves signal dispositions alone: a write to a peer that is gone is an
 //! error and never a `SIGPIPE`. It runs on 64-bit Linux.
@@ -51,6 +51,7 @@
 compile_error!("msglib-io-epoll needs 64-bit Linux: epoll, MSG_NOSIGNAL, and tokens that carry a generation");
 
 mod acceptor;
+mod address;
 mod builder;
 mod connect;
 mod connection;
@@ -63,9 +64,10 @@ mod send;
 mod stats;
 mod stream;
 mod token;
+mod unix;
 
 pub use builder::EpollSocketManagerBuilder;
-pub use connect::connect;
+pub use connect::{connect, connect_unix};
 pub use manager::EpollSocketManager;
 pub use stats::SocketStats;
 pub use stream::SocketStream;

@@ -1,27 +1,96 @@
 //! Listening sockets, and what a failed accept means.
 
+use crate::address;
 use crate::error::{Action, failed};
+use crate::unix::BoundPath;
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use msglib_proto::transport::Address;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// A socket that peers connect to.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Internet(TcpListener),
+    Unix {
+        /// If the path is ours: it is unlinked when this is dropped, which is before the socket is closed.
+        _path: Option<BoundPath>,
+        socket: UnixListener,
+    },
+}
+
+/// What `[::]` means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wildcard {
+    /// Every address of the machine, IPv4 too.
+    BothFamilies,
+    Ipv6Only,
+}
+
+impl Listener {
+    /// The next peer, non-blocking, and where it is.
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Address)> {
+        match self {
+            Listener::Internet(socket) => {
+                let (stream, from) = socket.accept()?;
+                let stream = Socket::from(OwnedFd::from(stream));
+                no_delay(&stream);
+                Ok((stream, address::internet(from)))
+            }
+            Listener::Unix { socket, .. } => {
+                let (stream, from) = socket.accept()?;
+                Ok((Socket::from(OwnedFd::from(stream)), address::unix(&from)))
+            }
+        }
+    }
+
+    pub(crate) fn address(&self) -> io::Result<Address> {
+        match self {
+            // Not as a peer's: `[::ffff:0.0.0.0]` is what was asked for, if it was.
+            Listener::Internet(socket) => socket.local_addr().map(Address::Socket),
+            Listener::Unix { socket, .. } => socket.local_addr().map(|address| address::unix(&address)),
+        }
+    }
+
+    /// What to register.
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Listener::Internet(socket) => socket,
+            Listener::Unix { socket, .. } => socket,
+        }
+    }
+}
+
+/// Frames are written when they are due, and whole batches at once: the kernel need not wait for more.
+pub(crate) fn no_delay(stream: &Socket) {
+    // It fails only when the connection has failed before, which `read` will tell (T10).
+    drop(stream.set_tcp_nodelay(true));
+}
 
 /// Listens on the first of `addresses` that works; if none does, the error names them all.
-pub(crate) fn listen_on_first(addresses: impl Iterator<Item = SocketAddr>, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen_on_first(
+    addresses: impl Iterator<Item = SocketAddr>,
+    wildcard: Wildcard,
+    backlog: i32,
+) -> io::Result<std::net::TcpListener> {
     let mut attempts = Vec::new();
     for address in addresses {
-        match open(address, backlog) {
+        match open(address, wildcard, backlog) {
             Ok(listener) => return Ok(listener),
-            Err(error) => attempts.push((address, error)),
+            Err(error) => attempts.push((Address::Socket(address), error)),
         }
     }
     Err(failed(Action::Listen, attempts))
 }
 
-fn open(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+fn open(address: SocketAddr, wildcard: Wildcard, backlog: i32) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let SocketAddr::V6(v6) = address {
-        // The system's default may be either; the wildcard is meant to be everything.
-        socket.set_only_v6(!v6.ip().is_unspecified())?;
+        // The system's default may be either.
+        socket.set_only_v6(!v6.ip().is_unspecified() || wildcard == Wildcard::Ipv6Only)?;
     }
     // A restarted broker must not wait for the old one's connections to leave TIME_WAIT.
     socket.set_reuse_address(true)?;

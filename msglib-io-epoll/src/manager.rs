@@ -1,37 +1,43 @@
 //! The broker's side: a manager of listeners and connections.
 
 use crate::acceptor::{Accepted, Acceptor};
+use crate::address;
 use crate::builder::{BACKLOG, EpollSocketManagerBuilder, Settings};
 use crate::connection::{Connection, Discard, News};
 use crate::drains::{Drains, READS_PER_POLL};
 use crate::error::{during, no_such};
-use crate::listener::listen_on_first;
+use crate::listener::{Listener, Wildcard, listen_on_first, no_delay};
 use crate::selector::Selector;
 use crate::stats::SocketStats;
 use crate::token::Source;
+use crate::unix::BoundPath;
 use mio::Interest;
-use mio::net::TcpStream;
 use msglib_proto::Instant;
 use msglib_proto::transport::{
     Address, Close, ConnectionId, ConnectionManager, ConnectionTable, ListenerId, Peer, Readiness, Waker,
 };
+use socket2::Socket;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-/// Moves a broker's bytes over TCP, with epoll.
+/// Moves a broker's bytes over TCP and Unix sockets, with epoll.
 ///
-/// - Several listeners, and sockets that were made elsewhere ([`adopt_listener`](Self::adopt_listener),
-///   [`adopt_stream`](Self::adopt_stream)). Every connection has no-delay set.
+/// - Several listeners of both kinds, and sockets that were made elsewhere ([`adopt_listener`](Self::adopt_listener),
+///   [`adopt_stream`](Self::adopt_stream), and the same for Unix). Every TCP connection has no-delay set.
 /// - A poll does a bounded amount of work, whatever the peers do. It waits until something is ready, at most 100 ms
 ///   unless the [builder](Self::builder) is told otherwise.
+/// - [`max_connections`](EpollSocketManagerBuilder::max_connections) bounds how many there are; more peers wait.
 /// - When the system runs out of descriptors, accepting pauses (10 ms, doubling up to 1 s, or until a connection is
 ///   closed) and the connections that are there go on.
 /// - An error of `read` or `write` other than `WouldBlock` closes the connection; its id is `NotFound` from there on.
 /// - An IPv4 peer that comes through `[::]` is reported with its IPv4 address.
 /// - Dropping the manager closes everything and does not wait. Of what was accepted for a connection, open or draining,
-///   the system delivers what it can, but for open ones with unread input, which are reset.
+///   the system delivers what it can, but for open ones with unread input, which are reset. The path of a Unix socket
+///   that was made here is unlinked.
 ///
 /// ```
 /// use msglib_io_epoll::{EpollSocketManager, connect};
@@ -55,6 +61,7 @@ use std::time::Duration;
 pub struct EpollSocketManager {
     start: std::time::Instant,
     poll_timeout: Duration,
+    max_connections: usize,
     selector: Selector,
     acceptor: Acceptor,
     connections: ConnectionTable<Connection>,
@@ -78,7 +85,7 @@ impl EpollSocketManager {
     /// As [`build`](EpollSocketManagerBuilder::build), and when the name cannot be resolved.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let addresses = address.to_socket_addrs().map_err(during("resolving the address to listen on"))?;
-        let listener = listen_on_first(addresses, BACKLOG)?;
+        let listener = listen_on_first(addresses, Wildcard::BothFamilies, BACKLOG)?;
         let mut manager = Self::new(&Settings::default())?;
         manager.adopt_listener(listener)?;
         Ok(manager)
@@ -93,6 +100,7 @@ impl EpollSocketManager {
         Ok(EpollSocketManager {
             start: std::time::Instant::now(),
             poll_timeout: settings.poll_timeout,
+            max_connections: settings.max_connections,
             selector: Selector::new(settings.spin)?,
             acceptor: Acceptor::new(settings.accepts_per_poll),
             connections: ConnectionTable::new(),
@@ -112,21 +120,25 @@ impl EpollSocketManager {
     ///
     /// Those of the system, when it cannot be made non-blocking or be registered.
     pub fn adopt_listener(&mut self, listener: std::net::TcpListener) -> io::Result<ListenerId> {
-        let address = listener.local_addr().map_err(during("adopting a listener"))?;
         listener.set_nonblocking(true).map_err(during("adopting a listener"))?;
-        let mut listener = mio::net::TcpListener::from_std(listener);
-        // There are fewer listeners than descriptors, of which there are fewer than 2³¹.
-        let position = self.acceptor.len() as u32;
-        self.selector
-            .add(&mut listener, Source::Listener(position), Interest::READABLE)
-            .map_err(during("adopting a listener"))?;
-        self.acceptor.add(listener, address);
-        Ok(ListenerId(position))
+        self.add_listener(Listener::Internet(mio::net::TcpListener::from_std(listener)))
+    }
+
+    /// As [`adopt_listener`](Self::adopt_listener), for a Unix socket. Its path stays when the manager is dropped: it is
+    /// not the manager's.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt_listener`](Self::adopt_listener).
+    pub fn adopt_unix_listener(&mut self, listener: UnixListener) -> io::Result<ListenerId> {
+        listener.set_nonblocking(true).map_err(during("adopting a listener"))?;
+        self.add_unix_listener(None, listener)
     }
 
     /// Takes over a connection that was made elsewhere: handed over by another program, or dialled by the broker. The
     /// next poll reports it as opened, as if it had come through the first listener. Keep no clone of it: a clone would
-    /// keep it open after it was closed here.
+    /// keep it open after it was closed here. [`max_connections`](EpollSocketManagerBuilder::max_connections) does not
+    /// keep it out.
     ///
     /// # Errors
     ///
@@ -134,20 +146,37 @@ impl EpollSocketManager {
     /// non-blocking or be registered.
     pub fn adopt_stream(&mut self, stream: std::net::TcpStream) -> io::Result<ConnectionId> {
         let from = stream.peer_addr().map_err(during("adopting a stream"))?;
-        stream.set_nonblocking(true).map_err(during("adopting a stream"))?;
-        let stream = TcpStream::from_std(stream);
-        let id = admit(stream, &self.selector, &mut self.connections).map_err(during("adopting a stream"))?;
-        self.adopted.push((id, peer(from, ListenerId(0))));
-        Ok(id)
+        let stream = Socket::from(stream);
+        no_delay(&stream);
+        self.adopt(stream, address::internet(from))
     }
 
-    /// The address of the first listener, with the port that the system chose; `None` if there is no listener.
+    /// As [`adopt_stream`](Self::adopt_stream), for a Unix socket: one of a pair, say, whose other end a child process
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt_stream`](Self::adopt_stream).
+    pub fn adopt_unix_stream(&mut self, stream: UnixStream) -> io::Result<ConnectionId> {
+        let from = stream.peer_addr().map_err(during("adopting a stream"))?;
+        self.adopt(Socket::from(OwnedFd::from(stream)), address::unix(&from))
+    }
+
+    /// The address of the first TCP listener, with the port that the system chose; `None` if there is none.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addrs().next()
     }
 
-    /// The addresses of all listeners, in the order in which they were added.
+    /// The addresses of all TCP listeners, in the order in which they were added.
     pub fn local_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners().filter_map(|address| match address {
+            Address::Socket(address) => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// The addresses of all listeners of both kinds, in the order of their [`ListenerId`]s.
+    pub fn listeners(&self) -> impl Iterator<Item = &Address> {
         self.acceptor.addresses()
     }
 
@@ -155,6 +184,41 @@ impl EpollSocketManager {
     pub fn stats(&self) -> SocketStats {
         let draining = self.drains.len();
         SocketStats { open: self.connections.len() - draining, draining, ..self.stats }
+    }
+}
+
+/// How listeners and connections come in.
+impl EpollSocketManager {
+    fn add_listener(&mut self, mut listener: Listener) -> io::Result<ListenerId> {
+        let address = listener.address().map_err(during("asking a listener for its address"))?;
+        // There are fewer listeners than descriptors, of which there are fewer than 2³¹.
+        let position = self.acceptor.len() as u32;
+        self.selector
+            .add(listener.source(), Source::Listener(position), Interest::READABLE)
+            .map_err(during("registering a listener"))?;
+        self.acceptor.add(listener, address);
+        Ok(ListenerId(position))
+    }
+
+    /// `path`: if it is to be unlinked in the end. The listener is non-blocking.
+    pub(crate) fn add_unix_listener(
+        &mut self,
+        path: Option<BoundPath>,
+        socket: UnixListener,
+    ) -> io::Result<ListenerId> {
+        self.add_listener(Listener::Unix { _path: path, socket: mio::net::UnixListener::from_std(socket) })
+    }
+
+    fn adopt(&mut self, stream: Socket, from: Address) -> io::Result<ConnectionId> {
+        stream.set_nonblocking(true).map_err(during("adopting a stream"))?;
+        let id = admit(stream, &self.selector, &mut self.connections).map_err(during("adopting a stream"))?;
+        self.adopted.push((id, Peer::new(from)));
+        Ok(id)
+    }
+
+    /// How many more connections may come through listeners. Draining ones count, for they hold a descriptor.
+    fn room(&self) -> usize {
+        self.max_connections.saturating_sub(self.connections.len())
     }
 }
 
@@ -166,7 +230,8 @@ impl EpollSocketManager {
             return Duration::ZERO;
         }
         let longest = timeout.map_or(self.poll_timeout, |timeout| timeout.min(self.poll_timeout));
-        match self.acceptor.due().into_iter().chain(self.drains.due()).min() {
+        let accept = if self.room() > 0 { self.acceptor.due() } else { None };
+        match accept.into_iter().chain(self.drains.due()).min() {
             Some(due) => longest.min(due.since(self.now())),
             None => longest,
         }
@@ -239,11 +304,11 @@ impl EpollSocketManager {
         if self.acceptor.due().is_none() {
             return;
         }
-        let now = self.now();
+        let (now, room) = (self.now(), self.room());
         let (selector, connections) = (&self.selector, &mut self.connections);
-        self.acceptor.accept(now, &mut self.stats, |Accepted { stream, from, listener }| {
+        self.acceptor.accept(now, room, &mut self.stats, |Accepted { stream, from, listener }| {
             let id = admit(stream, selector, connections)?;
-            ready.push(Readiness::Opened(id, peer(from, listener)));
+            ready.push(Readiness::Opened(id, Peer::new(from).with_listener(listener)));
             Ok(())
         });
     }
@@ -257,12 +322,12 @@ impl EpollSocketManager {
 
     /// Forgets the connection and closes its socket.
     fn release(&mut self, id: ConnectionId) {
-        let Some(mut connection) = self.connections.remove(id) else { return };
+        let Some(connection) = self.connections.remove(id) else { return };
         if let Some(deadline) = connection.deadline() {
             self.drains.remove(id, deadline);
         }
         // Closing would do, but for adopted streams that somebody has kept a clone of.
-        self.selector.remove(connection.stream());
+        self.selector.remove_connection(connection.stream());
         self.acceptor.descriptor_is_free();
     }
 }
@@ -357,26 +422,12 @@ impl Drop for EpollSocketManager {
     }
 }
 
-/// Registers a non-blocking stream, once for all that will ever be asked of it, and gives it an id.
+/// Registers a non-blocking stream and gives it an id.
 fn admit(
-    mut stream: TcpStream,
+    stream: Socket,
     selector: &Selector,
     connections: &mut ConnectionTable<Connection>,
 ) -> io::Result<ConnectionId> {
-    // It fails only when the connection has failed before, which `read` will tell (T10).
-    drop(stream.set_nodelay(true));
-    let id = connections.next_id();
-    selector.add(&mut stream, Source::Connection(id), Interest::READABLE | Interest::WRITABLE)?;
+    selector.add_connection(&stream, connections.next_id())?;
     Ok(connections.insert(Connection::new(stream)))
-}
-
-fn peer(from: SocketAddr, listener: ListenerId) -> Peer {
-    // Behind `[::]` an IPv4 peer is ::ffff:1.2.3.4, which no allow-list would recognise.
-    let from = match from {
-        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
-            SocketAddr::new(from.ip().to_canonical(), from.port())
-        }
-        other => other,
-    };
-    Peer::new(Address::Socket(from)).with_listener(listener)
 }

@@ -3,9 +3,12 @@
 use crate::error::during;
 use crate::token::Source;
 use mio::event::{self, Event};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use msglib_proto::transport::Waker;
+use msglib_proto::transport::{ConnectionId, Waker};
+use socket2::Socket;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 /// The most events that one wait brings; the kernel keeps the others for the next.
@@ -33,13 +36,24 @@ impl Selector {
         self.waker.clone()
     }
 
-    pub(crate) fn add(&self, what: &mut impl event::Source, source: Source, interest: Interest) -> io::Result<()> {
-        self.poll.registry().register(what, source.token(), interest)
+    pub(crate) fn add<S: event::Source + ?Sized>(
+        &self,
+        what: &mut S,
+        from: Source,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poll.registry().register(what, from.token(), interest)
     }
 
-    pub(crate) fn remove(&self, what: &mut impl event::Source) {
+    /// Registers a connection, once for all that will ever be asked of it.
+    pub(crate) fn add_connection(&self, stream: &Socket, id: ConnectionId) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.add(&mut SourceFd(&stream.as_raw_fd()), Source::Connection(id), interest)
+    }
+
+    pub(crate) fn remove_connection(&self, stream: &Socket) {
         // It fails when the kernel has forgotten the descriptor, which is what is wanted.
-        drop(self.poll.registry().deregister(what));
+        drop(self.poll.registry().deregister(&mut SourceFd(&stream.as_raw_fd())));
     }
 
     /// Waits for events, at most as long as `longest`. A signal ends the wait early.

@@ -13,6 +13,9 @@ pub struct SocketStats {
     /// How often accepting was paused because the system was out of descriptors or memory. When this moves, raise
     /// the limit of open files (`ulimit -n`).
     pub accept_pauses: u64,
+    /// How often accepting stopped because as many connections were there as
+    /// [`max_connections`](crate::EpollSocketManagerBuilder::max_connections) allows.
+    pub accept_limits: u64,
     /// Connections that are open now, accepted and adopted ones.
     pub open: usize,
     /// Connections that were closed with a drain which has not ended yet. They still hold a descriptor.

@@ -18,7 +18,7 @@ const HELP: &str = "\
 A broker of work queues in memory. A restart loses what it held.
 
 usage: broker [options]
-  --listen ADDRESS      where to listen; may be given several times  [[::1]:7777]
+  --listen ADDRESS      where to listen, or unix:PATH; may be given several times  [[::1]:7777]
   --max-messages N      messages that one queue may hold              [10000000]
   --max-queue-bytes N   bytes that one queue may hold                 [1073741824]
   --max-queues N        queues                                        [1000000]
@@ -110,13 +110,17 @@ impl Recording {
 fn listen(addresses: &[String]) -> Result<EpollSocketManager, Box<dyn Error>> {
     let mut manager = EpollSocketManager::builder();
     for address in addresses {
+        if let Some(path) = address.strip_prefix("unix:") {
+            manager = manager.listen_unix(path, 0o600);
+            continue;
+        }
         let parsed = address.parse().map_err(|error| {
-            format!("--listen {address}: {error}; it takes an IP address and a port, as [::1]:7777")
+            format!("--listen {address}: {error}; it takes an IP address and a port, as [::1]:7777, or unix:PATH")
         })?;
         manager = manager.listen(parsed);
     }
     let manager = manager.build()?;
-    for address in manager.local_addrs() {
+    for address in manager.listeners() {
         println!("listening on {address}");
     }
     std::io::stdout().flush()?;

@@ -1,6 +1,10 @@
 //! Consumes from a queue: `cargo run --example consume -- --connect '[::1]:7777' --queue jobs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
+#[path = "shared/dial.rs"]
+mod dial;
+
+use dial::dial;
 use lexopt::prelude::*;
 use msglib_client::{ChannelName, Connection, subscribe_with_prefetch};
 use std::error::Error;
@@ -12,7 +16,7 @@ const HELP: &str = "\
 Prints the messages of a queue, one in each line, and acks each after it was printed.
 
 usage: consume --queue NAME [options]
-  --connect ADDRESS   where the broker is                           [[::1]:7777]
+  --connect ADDRESS   where the broker is, or unix:PATH             [[::1]:7777]
   --queue NAME        the queue
   --count N           how many messages; without it, for ever
   --timeout SECONDS   how long to wait for each; without it, for ever
@@ -51,7 +55,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let name = ChannelName::bytes(queue.as_bytes())?;
     let timeout = timeout.map(Duration::try_from_secs_f64).transpose()?;
 
-    let stream = msglib_io_epoll::connect(&address, Duration::from_secs(10))?;
+    let stream = dial(&address)?;
     stream.set_timeout(timeout)?;
     let connection = Connection::new(stream);
     // What is not printed must not be held: with a count, the broker sends no more than that ahead.

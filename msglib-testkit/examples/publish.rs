@@ -1,17 +1,20 @@
 //! Publishes to a queue: `cargo run --example publish -- --connect '[::1]:7777' --queue jobs --message 'Hello, world!'`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
+#[path = "shared/dial.rs"]
+mod dial;
+
+use dial::dial;
 use lexopt::prelude::*;
 use msglib_client::{ChannelName, Connection};
 use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
 
 const HELP: &str = "\
 Publishes a message to a queue and waits until the broker has accepted it.
 
 usage: publish --queue NAME --message TEXT [options]
-  --connect ADDRESS   where the broker is                     [[::1]:7777]
+  --connect ADDRESS   where the broker is, or unix:PATH       [[::1]:7777]
   --queue NAME        the queue
   --message TEXT      the message
   --count N           how many times                          [1]
@@ -47,7 +50,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let message = message.ok_or("which message? say --message TEXT")?;
     let name = ChannelName::bytes(queue.as_bytes())?;
 
-    let connection = Connection::new(msglib_io_epoll::connect(&address, Duration::from_secs(10))?);
+    let connection = Connection::new(dial(&address)?);
     let mut publisher = connection.publisher_to_q(name)?;
     let mut batch = publisher.batch();
     for _ in 0..count {

@@ -5,7 +5,7 @@
 mod fixtures;
 
 use fixtures::{
-    MemoryBesideSockets, OverEpoll, OverMemory, Plain, Recorded, SideBySide, Stingy, Transformed, Unpleasant,
+    MemoryBesideSockets, OverEpoll, OverMemory, OverUnix, Plain, Recorded, SideBySide, Stingy, Transformed, Unpleasant,
 };
 
 mod memory {
@@ -18,6 +18,10 @@ mod narrow_memory {
 
 mod epoll {
     msglib_testkit::abuse!(super::OverEpoll<super::Plain>);
+}
+
+mod unix {
+    msglib_testkit::abuse!(super::OverUnix<super::Plain>);
 }
 
 mod faulty_memory {

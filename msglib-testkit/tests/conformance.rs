@@ -4,8 +4,8 @@
 mod fixtures;
 
 use fixtures::{
-    MemoryBesideMemory, MemoryBesideSockets, OverEpoll, OverMemory, Plain, Recorded, SideBySide, SocketsBesideSilence,
-    SocketsBesideSockets, Stingy, Transformed, Unpleasant,
+    MemoryBesideMemory, MemoryBesideSockets, OverEpoll, OverMemory, OverUnix, Plain, Recorded, SideBySide,
+    SocketsBesideSilence, SocketsBesideSockets, Stingy, Transformed, Unpleasant,
 };
 
 mod memory {
@@ -18,6 +18,10 @@ mod narrow_memory {
 
 mod epoll {
     msglib_testkit::conformance!(super::OverEpoll<super::Plain>);
+}
+
+mod unix {
+    msglib_testkit::conformance!(super::OverUnix<super::Plain>);
 }
 
 mod faulty_memory {

@@ -77,6 +77,20 @@ fn publish_and_consume_over_a_broker_in_another_process() {
 }
 
 #[test]
+fn a_unix_socket_beside_a_port() {
+    let path = std::env::temp_dir().join(format!("msglib-processes-{}.sock", std::process::id()));
+    let unix = format!("unix:{}", path.display());
+    let broker = BrokerProcess::start_with(&["--listen", &unix]);
+    let published = example("publish").args(["--connect", &unix, "--queue", "jobs", "--message", "local"]).output();
+    let published = published.unwrap();
+    assert!(published.status.success(), "{}", text(&published.stderr));
+    let consumed = broker.run("consume", &["--queue", "jobs", "--count", "1"]);
+    assert_eq!(text(&consumed.stdout), "local\n");
+    broker.end();
+    assert!(!path.exists(), "unlinked at the end");
+}
+
+#[test]
 fn a_recording_of_one_process_is_replayed_in_another() {
     let path = std::env::temp_dir().join(format!("msglib-processes-{}.msgrec", std::process::id()));
     let file = path.to_str().unwrap();

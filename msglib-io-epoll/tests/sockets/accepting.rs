@@ -4,7 +4,7 @@ use crate::server::{PATIENCE, Server, TOO_LONG};
 use msglib_io_epoll::{EpollSocketManager, SocketStream, connect};
 use msglib_proto::transport::{Close, ConnectionManager, ListenerId, Readiness};
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,65 @@ fn the_wildcard_takes_both_families_and_tells_ipv4_peers_as_such() {
         client.write_all(b"hello").expect("write");
         assert_eq!(server.read_exactly(id, 5), b"hello");
     }
+}
+
+#[test]
+fn the_ipv6_wildcard_alone_leaves_ipv4_to_another() {
+    let ipv6_only =
+        |port| EpollSocketManager::builder().listen_ipv6_only(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
+    let manager = ipv6_only(0).build().expect("[::]");
+    let port = manager.local_addr().expect("a listener").port();
+    let mut other =
+        Server::over(EpollSocketManager::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free for IPv4"));
+    let mut server = Server::over(manager);
+    let ipv4 = connect((Ipv4Addr::LOCALHOST, port), PATIENCE).expect("connect");
+    let ipv6 = connect((Ipv6Addr::LOCALHOST, port), PATIENCE).expect("connect");
+    assert_eq!(server.opened().1.to_string(), name(&ipv6));
+    assert_eq!(other.opened().1.to_string(), name(&ipv4));
+
+    let both = EpollSocketManager::bind((Ipv6Addr::UNSPECIFIED, port)).expect_err("IPv4 has this port");
+    assert_eq!(both.kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn as_many_connections_as_are_allowed_are_accepted_and_the_next_when_one_is_gone() {
+    let mut server = Server::with(|builder| builder.max_connections(3).poll_timeout(Duration::from_millis(5)));
+    let mut clients: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    let (first, second) = (server.opened().0, server.opened().0);
+    assert_eq!(server.manager.stats().accept_limits, 0, "there is room for one more");
+    clients.extend((0..3).map(|_| server.connect()));
+    server.opened();
+    for _ in 0..3 {
+        assert_eq!(opened(&server.poll(None)), [], "no room, and no spin: a poll waits");
+    }
+    assert_eq!((server.manager.stats().open, server.manager.stats().accept_limits), (3, 1));
+
+    server.manager.close(first, Close::Abort);
+    server.opened();
+    assert_eq!((server.manager.stats().open, server.manager.stats().accept_limits), (3, 2));
+
+    // One that drains still has its descriptor.
+    let deadline = server.manager.now() + PATIENCE;
+    server.manager.close(second, Close::Drain { deadline });
+    assert_eq!(opened(&server.poll(None)), []);
+    drop(clients.remove(1));
+    server.opened();
+    assert_eq!((server.manager.stats().open, server.manager.stats().draining), (3, 0));
+}
+
+#[test]
+fn a_limit_on_connections_does_not_keep_a_poll_from_waiting() {
+    let own = Duration::from_millis(5);
+    let mut server = Server::with(|builder| builder.max_connections(1).poll_timeout(own));
+    let _clients = [server.connect(), server.connect()];
+    server.opened();
+    // Edges of both clients, which say nothing new.
+    for _ in 0..5 {
+        assert_eq!(server.poll(None), []);
+    }
+    let start = Instant::now();
+    assert_eq!(server.poll(None), []);
+    assert!(start.elapsed() >= own, "somebody waits, but nobody can be let in");
 }
 
 #[test]

@@ -5,5 +5,7 @@ mod client;
 mod closing;
 mod reading;
 mod server;
+mod signals;
+mod unix;
 mod waiting;
 mod writing;

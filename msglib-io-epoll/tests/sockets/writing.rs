@@ -51,6 +51,44 @@ fn t06_t13_more_slices_than_one_call_takes() {
 }
 
 #[test]
+fn t06_t13_a_vectored_write_is_cut_anywhere_and_goes_on_there() {
+    let mut server = Server::new();
+    let (mut client, id) = server.pair();
+    let sent = pattern(MEGABYTES);
+    // Of a length that does not fit into anything evenly.
+    let slices: Vec<&[u8]> = sent.chunks(7919).collect();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut received = vec![0; MEGABYTES];
+            client.read_exact(&mut received).map(|()| received).expect("read")
+        });
+        let (mut first, mut offset, mut cuts) = (0, 0, 0);
+        while first < slices.len() {
+            let mut offered: Vec<IoSlice<'_>> =
+                slices[first..].iter().take(64).map(|slice| IoSlice::new(slice)).collect();
+            offered[0] = IoSlice::new(&slices[first][offset..]);
+            let all: usize = offered.iter().map(|slice| slice.len()).sum();
+            let written = match server.manager.write(id, &offered) {
+                Ok(written) => written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+                Err(error) => panic!("write failed: {error}"),
+            };
+            offset += written;
+            while first < slices.len() && offset >= slices[first].len() {
+                offset -= slices[first].len();
+                first += 1;
+            }
+            if written < all {
+                cuts += usize::from(offset > 0);
+                server.writable(id);
+            }
+        }
+        assert!(cuts > 0, "the test must meet a write that ends inside of a slice");
+        assert!(reader.join().expect("the reader") == sent, "the bytes differ");
+    });
+}
+
+#[test]
 fn t06_empty_slices_are_nothing_to_write() {
     let mut server = Server::new();
     let (mut client, id) = server.pair();
