@@ -9,7 +9,7 @@ pub use config::BrokerConfig;
 pub use step::{Shutdown, Step};
 pub use stop::Stop;
 
-use crate::core::{Context, Core, CoreConfig, Counters, End};
+use crate::core::{Context, Core, CoreConfig, Counters, End, Load};
 use crate::dialect::Dialect;
 use crate::handler::Handler;
 use crate::native::Native;
@@ -230,6 +230,11 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.core.counters()
     }
 
+    /// What it holds now. To those that are closing the [manager's own](ConnectionManager::draining) have to be added.
+    pub fn load(&self) -> Load {
+        self.core.load()
+    }
+
     /// Connections that are open, or have still something to be written.
     pub fn connections(&self) -> usize {
         self.core.connections()
@@ -329,7 +334,10 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
                             break;
                         }
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.core.handle_sent(now, id, 0);
+                        break;
+                    }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => {
                         self.core.handle_end(now, id, End::Failed(error));
@@ -342,6 +350,10 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
 
     fn close(&mut self) {
         while let Some((id, how)) = self.core.poll_close() {
+            let how = match how {
+                Close::Drain { .. } if self.core.cuts_closing(self.manager.draining()) => Close::Abort,
+                how => how,
+            };
             self.manager.close(id, how);
         }
     }

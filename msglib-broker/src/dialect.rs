@@ -138,6 +138,20 @@ pub trait Dialect: Sized {
         None
     }
 
+    /// How long this side waits for a byte of the peer's, from the end of the handshake on; `None`, the default, for as long as it
+    /// takes. At half of it a [sign of life](Dialect::sign_of_life) is written, for the peer to answer.
+    fn patience(&self, session: &Self::Session) -> Option<Duration> {
+        let _ = session;
+        None
+    }
+
+    /// Bytes of memory that the decoder holds of frames that are not whole, so that the sum of all connections can be bounded. By
+    /// default 0, which is right where frames are small.
+    fn buffered(decoder: &Self::Decoder) -> usize {
+        let _ = decoder;
+        0
+    }
+
     /// Writes something that only shows that this side is alive.
     fn sign_of_life(&self, session: &mut Self::Session, out: &mut SendQueue) {
         let _ = (session, out);

@@ -49,7 +49,7 @@ mod trace;
 pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
 pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};
 pub use core::{
-    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, PendingAnswer, Publish,
+    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, Load, PendingAnswer, Publish,
     TimerId,
 };
 pub use dialect::{Dialect, FrameBuffer, Received, SendError};

@@ -28,6 +28,10 @@ pub enum Reason {
     Closed,
     /// The handshake was not finished in time.
     HandshakeTimeout,
+    /// Nothing came from the peer for longer than it was told that it may be silent.
+    Silent,
+    /// The peer took nothing of what waited for it for too long.
+    TooSlow,
     /// The transport failed.
     Io(io::Error),
 }
@@ -42,6 +46,8 @@ impl fmt::Display for Reason {
             Reason::Rejected(reject) => write!(f, "refused: {reject}"),
             Reason::Closed => f.write_str("closed by this side"),
             Reason::HandshakeTimeout => f.write_str("the handshake was not finished in time"),
+            Reason::Silent => f.write_str("nothing came from the peer for too long"),
+            Reason::TooSlow => f.write_str("the peer took nothing of what was sent to it for too long"),
             Reason::Io(error) => write!(f, "the transport failed: {error}"),
         }
     }

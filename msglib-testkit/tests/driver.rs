@@ -4,7 +4,7 @@ use msglib_broker::{
     Broker, BrokerConfig, ConnectionHandler, ConnectionId, Context, CoreConfig, Event, Frame, Handler, Native, Payload,
     Reject,
 };
-use msglib_client::{Connection, publish_to_q, subscribe_with_prefetch};
+use msglib_client::{Connection, Session, SessionConfig, publish_to_q, subscribe_with_prefetch};
 use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, Transport};
 use msglib_testkit::{Harness, HarnessConfig};
@@ -239,6 +239,50 @@ impl Handler for Talker {
         let body = Payload::from("are you there?");
         while self.0.is_some_and(|id| cx.send(id, Frame::User { kind: 0x8000, flags: 0, link: 0, body }).is_ok()) {}
     }
+}
+
+/// The driver says that the transport took nothing, also where it has never taken anything.
+#[test]
+fn a_peer_that_takes_nothing_is_cut_off_in_time_over_a_transport() {
+    let core = CoreConfig::default().with_write_timeout(Duration::from_secs(8));
+    let config = HarnessConfig::default().with_pipe_capacity(100).with_broker(BrokerConfig::default().with_core(core));
+    let mut harness = Harness::with_config(Talker::default(), config);
+    let silent = harness.connect();
+    harness.settle();
+    for _ in 0..3 {
+        harness.advance(Duration::from_secs(2));
+        harness.settle();
+    }
+    assert_eq!(harness.broker().counters().write_timeouts, 0);
+    harness.advance(Duration::from_secs(2));
+    harness.settle();
+    assert_eq!(harness.broker().counters().write_timeouts, 1);
+    harness.advance(Duration::from_secs(5));
+    harness.settle();
+    assert_eq!(harness.broker().connections(), 0);
+    drop(silent);
+}
+
+/// Clients that say goodbye and stay: each holds a descriptor until its drain is given up.
+#[test]
+fn no_more_connections_drain_in_the_transport_than_may_be_closing() {
+    let manager = EpollSocketManager::bind("[::1]:0").unwrap();
+    let address = manager.local_addr().unwrap();
+    let config = BrokerConfig::default().with_core(CoreConfig::default().with_max_closing(2));
+    let mut broker = Broker::with_config(ConnectionHandler::new(), manager, Native::default(), config);
+    let mut words = Session::new(&SessionConfig::default()).unwrap();
+    words.goodbye().unwrap();
+    let stay = || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut stream, &words.pending().to_vec()).unwrap();
+        stream
+    };
+    let _staying = [stay(), stay()];
+    broker.run_until(|broker| broker.counters().disconnected == 2).unwrap();
+    assert_eq!((broker.connection_manager().stats().draining, broker.counters().closings_cut), (2, 0));
+    let _one_more = stay();
+    broker.run_until(|broker| broker.counters().disconnected == 3).unwrap();
+    assert_eq!((broker.connection_manager().stats().draining, broker.counters().closings_cut), (2, 1));
 }
 
 /// As long as it moved something, a step was no idle one; that a handler asks again for room that is not there moves nothing.

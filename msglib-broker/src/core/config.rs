@@ -33,6 +33,32 @@ pub struct CoreConfig {
     pub answer_timeout: Duration,
     /// How long what waits for a connection may take to be written when the connection ends. Default 5 s.
     pub close_timeout: Duration,
+    /// How long a connection may have something to be written without taking a byte of it; it is cut off then
+    /// ([`Reason::TooSlow`](crate::Reason::TooSlow)), and what it had not settled goes back. A quarter more if it took some since it was
+    /// found full. Default 60 s: a peer that is busy with one message does not read meanwhile, and is found full only when the system's
+    /// buffers are.
+    pub write_timeout: Duration,
+    /// Connections that may be open at once; the next is told `TOO_MANY_CONNECTIONS`, and the handler does not hear of it. Default
+    /// 100,000: at less than a kilobyte for an idle one, below 100 MB.
+    pub max_connections: usize,
+    /// Those of one address: of an IPv4 address, or an IPv6 /64. Peers on the same machine, in memory or through Unix sockets, have none,
+    /// and only the limit for all. Default without a limit, for behind a proxy all peers have one address.
+    pub max_connections_per_address: usize,
+    /// Connections that may be closing at once: over for the handler, with last words still to be written, or waiting for the
+    /// peer to close too. More are cut off at once, but in a shutdown. Default 10,000: each holds a descriptor for up to
+    /// [`close_timeout`](CoreConfig::close_timeout).
+    pub max_closing: usize,
+    /// Bytes that may wait to be written on all connections together. From there until half of it the broker is
+    /// [busy](crate::Context::is_busy), and deliveries wait from [`busy_high_water`](CoreConfig::busy_high_water) on. Default 1 GiB: 4,096
+    /// connections at their high-water mark.
+    pub max_outbound: usize,
+    /// Takes the place of [`high_water`](CoreConfig::high_water) while too much is waiting on all connections together: those who read go
+    /// on, and who does not gets nothing more. Default 16 KiB.
+    pub busy_high_water: usize,
+    /// Bytes that may be kept of what peers have sent: frames that are not whole, or not handled yet. From there until half of it the
+    /// broker is [busy](crate::Context::is_busy), and who has not finished a frame for longest is cut off (`BUSY`), until it is no
+    /// more than that. Holders of less than 16 KiB are left alone. Default 1 GiB: 64 of the largest frames.
+    pub max_inbound: usize,
 }
 
 impl Default for CoreConfig {
@@ -48,6 +74,13 @@ impl Default for CoreConfig {
             max_pending_answers: 1_024,
             answer_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(60),
+            max_connections: 100_000,
+            max_connections_per_address: usize::MAX,
+            max_closing: 10_000,
+            max_outbound: 1 << 30,
+            busy_high_water: 16 * 1024,
+            max_inbound: 1 << 30,
         }
     }
 }
@@ -85,6 +118,21 @@ setters! {
     with_answer_timeout, answer_timeout: Duration;
     /// With another [`close_timeout`](CoreConfig::close_timeout).
     with_close_timeout, close_timeout: Duration;
+    /// With another [`write_timeout`](CoreConfig::write_timeout); [`Duration::MAX`] is for ever.
+    with_write_timeout, write_timeout: Duration;
+    /// With another [`max_connections`](CoreConfig::max_connections).
+    with_max_connections, max_connections: usize;
+    /// With another [`max_connections_per_address`](CoreConfig::max_connections_per_address).
+    with_max_connections_per_address, max_connections_per_address: usize;
+    /// With another [`max_closing`](CoreConfig::max_closing).
+    with_max_closing, max_closing: usize;
+    /// With another [`max_outbound`](CoreConfig::max_outbound), in bytes.
+    with_max_outbound, max_outbound: usize;
+    /// With another [`busy_high_water`](CoreConfig::busy_high_water), in bytes; 0 counts as 1, and more than
+    /// [`high_water`](CoreConfig::high_water) as that.
+    with_busy_high_water, busy_high_water: usize;
+    /// With another [`max_inbound`](CoreConfig::max_inbound), in bytes.
+    with_max_inbound, max_inbound: usize;
 }
 
 /// What a core has done since its start.
@@ -113,10 +161,41 @@ pub struct Counters {
     pub aborted: u64,
     /// Connections that did not finish their handshake in time.
     pub handshake_timeouts: u64,
+    /// Peers that were turned away, for there were too many connections, in all or from their address. They are not among the
+    /// connected.
+    pub turned_away: u64,
+    /// Connections that were cut off because nothing came from them for too long.
+    pub idle_timeouts: u64,
+    /// Connections that were cut off because they took nothing of what waited for them for too long.
+    pub write_timeouts: u64,
+    /// Connections that were cut off at their end, for too many were closing already. They are among the aborted.
+    pub closings_cut: u64,
+    /// Times that too much waited to be written, in all.
+    pub outbound_limits: u64,
+    /// Times that too much was kept of what peers had sent, in all.
+    pub inbound_limits: u64,
+    /// Connections that were cut off for that.
+    pub evicted: u64,
     /// Answers that were put off.
     pub answers_put_off: u64,
     /// Those that could not be put off, for too many were.
     pub answers_turned_away: u64,
     /// Those that were not given in time.
     pub answer_timeouts: u64,
+}
+
+/// What a core holds now; see [`Core::load`](crate::Core::load).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Load {
+    /// Connections that are open.
+    pub connections: usize,
+    /// Connections that are over, and have still something to be written.
+    pub closing: usize,
+    /// Bytes that wait to be written, on all connections together, as of the end of the last step.
+    pub outbound: usize,
+    /// Bytes of memory that hold what peers have sent and the handler has not seen: frames that are not whole, or wait.
+    pub inbound: usize,
+    /// Whether one of the two is too much; see [`Context::is_busy`](crate::Context::is_busy).
+    pub is_busy: bool,
 }

@@ -3,12 +3,13 @@
 use super::answers::AnswerId;
 use super::spares::Spares;
 use super::timers::TimerId;
+use super::volume::Share;
 use crate::core::config::CoreConfig;
 use crate::dialect::Dialect;
 use crate::identity::Identity;
 use crate::reason::Reason;
-use msglib_proto::SendQueue;
 use msglib_proto::transport::{ConnectionId, Peer};
+use msglib_proto::{Instant, SendQueue};
 
 /// What the core knows of one connection.
 pub(crate) struct Connection<D: Dialect> {
@@ -26,13 +27,24 @@ pub(crate) struct Connection<D: Dialect> {
     pub(crate) answers: Answers,
     /// Bytes that were written so far.
     pub(crate) sent: u64,
-    /// The handshake's deadline, and after that the one for the last words.
+    /// How much of what all connections hold is its.
+    pub(crate) share: Share,
+    /// The handshake's deadline; after that the one for what waits to be written, and in the end the one for the last words.
     pub(crate) deadline: Option<TimerId>,
     /// When the peer must have heard something, and what it had been sent when that was set.
     pub(crate) sign_of_life: Option<(TimerId, u64)>,
+    /// If the peer must not be silent for long; few have it, so it is elsewhere.
+    pub(crate) silence: Option<Box<Silence>>,
     pub(crate) identity: Option<Identity>,
     /// The answer to its last frame that is put off; nothing more of it is handled until then.
     owed: Option<AnswerId>,
+}
+
+/// When the peer was heard last, and when that is looked at again.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    pub(crate) timer: TimerId,
+    pub(crate) heard: Instant,
 }
 
 /// How much of an outbound is answers, to within one turn-over of it.
@@ -94,6 +106,8 @@ pub(crate) struct Flags {
     pub(crate) wants_input: bool,
     /// The peer's stream has ended behind the held input.
     pub(crate) input_over: bool,
+    /// The handshake is done, or there is none.
+    pub(crate) greeted: bool,
     /// Held input waits for room in the outbound.
     pub(crate) stalled: bool,
     /// Why no further frames are handled for now.
@@ -140,8 +154,10 @@ impl<D: Dialect> Connection<D> {
             flags: Flags::default(),
             answers: Answers::default(),
             sent: 0,
+            share: Share::default(),
             deadline: None,
             sign_of_life: None,
+            silence: None,
             identity: None,
             owed: None,
         }

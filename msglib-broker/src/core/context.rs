@@ -91,6 +91,14 @@ impl<D: Dialect> Context<'_, D> {
         self.state.get(to).map_or(0, |connection| connection.out.len())
     }
 
+    /// Whether more than the broker wants is waiting on all connections together, to be written
+    /// ([`CoreConfig::max_outbound`](crate::CoreConfig::max_outbound)) or of what peers have sent
+    /// ([`CoreConfig::max_inbound`](crate::CoreConfig::max_inbound)): what adds to it should be refused as `BUSY`. What takes from it, acks
+    /// above all, should go on, for just to stop would keep a client waiting for itself that publishes and consumes.
+    pub fn is_busy(&self) -> bool {
+        self.state.volume.is_busy()
+    }
+
     /// Ends the connection in an orderly way: nothing more is taken from the peer, and at the end of the step, after
     /// what is still due, it is told goodbye and closed. The handler gets its `Disconnected` then.
     pub fn close(&mut self, id: ConnectionId) {

@@ -32,7 +32,7 @@ impl Context<'_, Native> {
     /// [`SendError::LinkGone`] or [`SendError::Gone`].
     #[inline]
     pub fn deliveries(&mut self, to: ConnectionId, link: LinkNumber) -> Result<Deliveries<'_>, SendError> {
-        let State { connections, touched, counters, config, dialect, spares, .. } = &mut *self.state;
+        let State { connections, touched, counters, config, volume, dialect, spares, .. } = &mut *self.state;
         // One that is leaving gets nothing new.
         let connection = connections.get_mut(to).filter(|connection| connection.is_live()).ok_or(SendError::Gone)?;
         if !connection.flags.touched {
@@ -47,7 +47,7 @@ impl Context<'_, Native> {
             link: connection.session.consumer(link, dialect, &mut connection.out)?,
             max_payload,
             features,
-            high_water: config.high_water.max(1),
+            high_water: volume.high_water(config),
             out: &mut connection.out,
             wants_room: &mut connection.flags.wants_room,
             counters,

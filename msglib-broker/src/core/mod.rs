@@ -4,19 +4,22 @@
 
 mod answering;
 mod answers;
+mod census;
 mod config;
 mod connection;
 mod connections;
 mod context;
+mod deadlines;
 mod deliveries;
 mod delivery_run;
 mod frames;
 mod spares;
 mod state;
 mod timers;
+mod volume;
 
 pub use answers::{AnswerId, PendingAnswer};
-pub use config::{CoreConfig, Counters};
+pub use config::{CoreConfig, Counters, Load};
 pub use context::Context;
 pub use deliveries::Deliveries;
 pub use delivery_run::DeliveryRun;
@@ -101,12 +104,19 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         let earlier = self.state.connections.in_slot(id).map(|connection| connection.id);
         assert!(earlier.is_none(), "the transport opened {id} while {earlier:?} has its slot (rules T1, T2)");
         let opened = self.state.dialect.open(&peer);
+        let needs_handshake = !D::is_greeted(&opened.1);
+        let entered = self.state.census.enter(&peer, &self.state.config);
         self.state.connections.insert(Connection::new(id, peer.clone(), opened));
+        if let Err(reject) = entered {
+            return self.state.turn_away(id, reject);
+        }
         self.state.counters.connected += 1;
         trace::connected(id, &peer);
-        let deadline = now + self.state.config.handshake_timeout;
-        if self.state.get(id).is_some_and(|connection| !D::is_greeted(&connection.session)) {
+        if needs_handshake {
+            let deadline = now + self.state.config.handshake_timeout;
             self.state.set_deadline(id, deadline, Due::Handshake(id));
+        } else {
+            self.state.greeted(id);
         }
         let mut cx = Context { state: &mut self.state };
         if let Err(reject) = self.handler.handle(&mut cx, Event::Connected { id, peer: &peer }) {
@@ -125,11 +135,16 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         if !connection.is_live() {
             return;
         }
-        if !connection.held.is_empty() {
-            connection.held.extend_from_slice(input);
-            return;
+        if let Some(silence) = &mut connection.silence {
+            silence.heard = now;
         }
-        self.process(id, input);
+        if connection.held.is_empty() {
+            self.process(id, input);
+        } else {
+            connection.held.extend_from_slice(input);
+            self.state.note_inbound(id, false);
+        }
+        self.state.evict();
         self.tell_gone();
     }
 
@@ -156,7 +171,8 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.touch(id);
     }
 
-    /// The first `n` bytes of what was pending on a connection are written.
+    /// The first `n` bytes of what was pending on a connection are written; 0 if the transport took nothing, so that the time that a
+    /// peer has for that begins to count.
     pub fn handle_sent(&mut self, now: Instant, id: ConnectionId, n: usize) {
         self.state.now = now;
         self.state.counters.bytes_sent += n as u64;
@@ -210,6 +226,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         if let Some(connection) = self.state.get_mut(id) {
             connection.flags.touched = false;
         }
+        self.state.note_outbound(id);
         Some(id)
     }
 
@@ -226,8 +243,21 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// The next connection to close, and how. The core has forgotten it.
     pub fn poll_close(&mut self) -> Option<(ConnectionId, Close)> {
         let (id, how) = self.state.closes.pop_front()?;
+        if let Some(connection) = self.state.get_mut(id) {
+            connection.out = SendQueue::new();
+        }
+        self.state.note_outbound(id);
         self.state.connections.remove(id);
         Some((id, how))
+    }
+
+    /// Whether a connection that is to be drained must be cut off instead, for `draining` are already
+    /// ([`CoreConfig::max_closing`]); counts it then. A driver asks for each that [`poll_close`](Self::poll_close) names.
+    pub fn cuts_closing(&mut self, draining: usize) -> bool {
+        let cuts = !self.state.is_closing && draining >= self.state.config.max_closing;
+        self.state.counters.closings_cut += u64::from(cuts);
+        self.state.counters.aborted += u64::from(cuts);
+        cuts
     }
 
     /// Whether more may be read from the connection now. After a `false`, [`poll_resume`](Self::poll_resume) names
@@ -244,7 +274,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
 
     /// How many bytes may be read from the connection at once, of at most `most`: few as long as its handshake is not done.
     pub fn input_limit(&self, id: ConnectionId, most: usize) -> usize {
-        let is_in_handshake = self.state.get(id).is_some_and(|connection| connection.deadline.is_some());
+        let is_in_handshake = self.state.get(id).is_some_and(|connection| !connection.flags.greeted);
         if is_in_handshake { most.min(self.state.config.handshake_read.max(1)) } else { most }
     }
 
@@ -255,6 +285,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
 
     /// Ends every connection in an orderly way at the end of the next step.
     pub fn close_all(&mut self) {
+        self.state.is_closing = true;
         let all: Vec<ConnectionId> = self.state.connections.iter().map(|connection| connection.id).collect();
         for id in all {
             self.state.end(id, Reason::Closed);
@@ -270,6 +301,11 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         }
         self.tell_gone();
         all.len()
+    }
+
+    /// What it holds now.
+    pub fn load(&self) -> Load {
+        self.state.load()
     }
 
     /// Connections that are open, or have still something to be written.
@@ -309,20 +345,26 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         let Some(mut decoder) = self.state.get_mut(from).and_then(|connection| connection.decoder.take()) else {
             return;
         };
-        let mut taken = 0;
+        let (mut taken, before) = (0, self.state.counters.frames_received);
         let budget = self.state.config.frames_per_turn.max(1);
         let frames = Frames { from, decoder: &mut decoder, input, taken: &mut taken, budget };
         self.handler.frames(&mut Context { state: &mut self.state }, frames);
-        let Some(connection) = self.state.get_mut(from) else { return };
+        let has_finished = self.state.counters.frames_received > before;
+        let Some(connection) = self.state.get_mut(from).filter(|connection| connection.is_open()) else { return };
         connection.decoder = Some(decoder);
-        if taken == input.len() || !connection.is_live() {
-            if connection.flags.input_over {
-                self.state.end(from, Reason::PeerClosed);
-            }
-            return self.state.resume(from);
+        let is_done = taken == input.len() || !connection.is_live();
+        if !is_done {
+            connection.held.extend_from_slice(&input[taken..]);
         }
-        connection.held.extend_from_slice(&input[taken..]);
-        self.state.list_held(from);
+        let is_over = is_done && connection.flags.input_over;
+        self.state.note_inbound(from, has_finished);
+        if is_over {
+            self.state.end(from, Reason::PeerClosed);
+        }
+        match is_done {
+            true => self.state.resume(from),
+            false => self.state.list_held(from),
+        }
     }
 
     fn fire_timers(&mut self) {
@@ -343,6 +385,8 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
                 }
                 Due::Answer(answer) => self.time_out_answer(answer),
                 Due::SignOfLife(id) => self.state.sign_of_life(id),
+                Due::Silence(id) => self.state.silence(id),
+                Due::Progress { id, sent, looks } => self.state.look_for_progress(id, sent, looks),
                 Due::Close(id) => {
                     if self.state.get(id).is_some_and(|c| matches!(c.phase, Phase::Draining)) {
                         trace::cut_off(id);

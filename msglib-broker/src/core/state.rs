@@ -1,18 +1,19 @@
 //! All that a core keeps besides its handler, and the few ways in which it changes.
 
 use super::answers::Answers;
-use super::config::{CoreConfig, Counters};
+use super::census::Census;
+use super::config::{CoreConfig, Counters, Load};
 use super::connection::{Connection, Holds, Phase};
 use super::connections::Connections;
 use super::spares::Spares;
 use super::timers::{Due, Timers};
+use super::volume::Volume;
 use crate::dialect::{Dialect, Received, SendError};
 use crate::random::Random;
 use crate::reason::{Reason, Reject};
 use crate::trace;
-use core::time::Duration;
-use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId};
+use msglib_proto::{ErrorCode, Instant};
 use std::collections::VecDeque;
 
 pub(crate) struct State<D: Dialect> {
@@ -24,6 +25,10 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) counters: Counters,
     pub(crate) timers: Timers,
     pub(crate) connections: Connections<D>,
+    pub(crate) census: Census,
+    pub(crate) volume: Volume,
+    /// Every connection is to end: all have the time that they need for that.
+    pub(crate) is_closing: bool,
     pub(crate) answers: Answers,
     /// Whose frame is being handled, if it is one whose answer can be put off.
     pub(crate) asking: Option<ConnectionId>,
@@ -65,6 +70,9 @@ impl<D: Dialect> State<D> {
             counters: Counters::default(),
             timers: Timers::default(),
             connections: Connections::new(),
+            census: Census::default(),
+            volume: Volume::default(),
+            is_closing: false,
             answers: Answers::default(),
             asking: None,
             touched: VecDeque::new(),
@@ -114,7 +122,7 @@ impl<D: Dialect> State<D> {
     }
 
     pub(crate) fn send(&mut self, to: ConnectionId, answer: &D::Answer<'_>) -> Result<(), SendError> {
-        let high_water = self.config.high_water.max(1);
+        let high_water = self.volume.high_water(&self.config);
         let Some(connection) = self.connections.get_mut(to).filter(|connection| connection.is_open()) else {
             return Err(SendError::Gone);
         };
@@ -176,7 +184,7 @@ impl<D: Dialect> State<D> {
             let before = connection.out.len();
             self.dialect.accepted(&mut connection.session, &mut connection.out);
             connection.answered(before);
-            if connection.deadline.is_some() && D::is_greeted(&connection.session) {
+            if !connection.flags.greeted && D::is_greeted(&connection.session) {
                 self.greeted(id);
             }
         }
@@ -196,57 +204,6 @@ impl<D: Dialect> State<D> {
         self.touch(id);
         if !goes_on {
             self.finish(id, Reason::Rejected(reject));
-        }
-    }
-
-    /// The handshake is done: its deadline is off, and the peer's own patience counts.
-    fn greeted(&mut self, id: ConnectionId) {
-        let Some(connection) = self.get_mut(id) else { return };
-        let limit = D::idle_limit(&connection.session);
-        if let Some(timer) = connection.deadline.take() {
-            self.timers.cancel(timer);
-        }
-        if let Some(limit) = limit {
-            self.expect_sign_of_life(id, limit);
-        }
-    }
-
-    /// At each quarter of what the peer allows: what was sent right after a look is half of it old at the next but one.
-    fn expect_sign_of_life(&mut self, id: ConnectionId, limit: Duration) {
-        let timer = self.timers.set(self.now, self.now + limit / 4, Due::SignOfLife(id));
-        if let Some(connection) = self.get_mut(id) {
-            connection.sign_of_life = Some((timer, connection.sent));
-        }
-    }
-
-    /// The peer must have heard something by now.
-    pub(crate) fn sign_of_life(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_live()) else { return };
-        let (Some((_, sent)), Some(limit)) = (connection.sign_of_life, D::idle_limit(&connection.session)) else {
-            return;
-        };
-        if connection.sent == sent && connection.out.is_empty() {
-            self.dialect.sign_of_life(&mut connection.session, &mut connection.out);
-            connection.answered(0);
-        }
-        self.touch(id);
-        self.expect_sign_of_life(id, limit);
-    }
-
-    /// A deadline for the handshake, and another when the connection ends.
-    pub(crate) fn set_deadline(&mut self, id: ConnectionId, at: Instant, due: Due) {
-        self.clear_timers(id);
-        let timer = self.timers.set(self.now, at, due);
-        if let Some(connection) = self.get_mut(id) {
-            connection.deadline = Some(timer);
-        }
-    }
-
-    fn clear_timers(&mut self, id: ConnectionId) {
-        let Some(connection) = self.get_mut(id) else { return };
-        let timers = [connection.deadline.take(), connection.sign_of_life.take().map(|(timer, _)| timer)];
-        for timer in timers.into_iter().flatten() {
-            self.timers.cancel(timer);
         }
     }
 
@@ -279,6 +236,8 @@ impl<D: Dialect> State<D> {
     pub(crate) fn abort(&mut self, id: ConnectionId, error: std::io::Error) {
         let Some(connection) = self.get_mut(id) else { return };
         connection.out = msglib_proto::SendQueue::new();
+        self.note_outbound(id);
+        let Some(connection) = self.get(id) else { return };
         match connection.phase {
             Phase::Live | Phase::Ending(_) => self.over(id, Reason::Io(error)),
             Phase::Draining => self.close(id, Close::Abort),
@@ -308,7 +267,8 @@ impl<D: Dialect> State<D> {
 
     /// After bytes were written: who waited for that?
     pub(crate) fn sent(&mut self, id: ConnectionId) {
-        let (high_water, reserve) = (self.config.high_water.max(1), self.config.reserve);
+        self.note_outbound(id);
+        let (high_water, reserve) = (self.volume.high_water(&self.config), self.config.reserve);
         let Some(connection) = self.connections.get_mut(id) else { return };
         if let Some(buffer) = connection.out.take_buffer() {
             self.spares.give(buffer);
@@ -328,6 +288,7 @@ impl<D: Dialect> State<D> {
         }
         self.resume(id);
         self.close_if_flushed(id);
+        self.expect_progress(id);
     }
 
     /// There is held input: it is handled in the next step, or when what it waits for has come.
@@ -374,20 +335,80 @@ impl<D: Dialect> State<D> {
 
     /// Once for each connection: whoever calls has seen that it is open.
     fn over(&mut self, id: ConnectionId, reason: Reason) {
-        self.forget_answer(id);
         let failed = matches!(reason, Reason::Io(_));
-        let Some(connection) = self.get_mut(id) else { return };
-        connection.phase = Phase::Draining;
-        connection.held = Vec::new();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        self.census.leave(&connection.peer);
         trace::disconnected(id, &reason);
         self.gone.push_back((id, reason));
         self.counters.disconnected += 1;
-        if failed {
+        self.wind_up(id, failed);
+    }
+
+    /// A peer that cannot come in: it is told, and the handler is not.
+    pub(crate) fn turn_away(&mut self, id: ConnectionId, reject: Reject) {
+        self.counters.turned_away += 1;
+        if let Some(connection) = self.connections.get_mut(id) {
+            self.dialect.farewell(&mut connection.session, &Reason::Rejected(reject), &mut connection.out);
+        }
+        self.wind_up(id, false);
+    }
+
+    /// Nothing more is taken from the peer; what waits for it is written, in bounded time, if anything can be.
+    fn wind_up(&mut self, id: ConnectionId, failed: bool) {
+        let is_one_too_many = !self.is_closing && self.closing() > self.config.max_closing;
+        let Some(connection) = self.get_mut(id) else { return };
+        connection.phase = Phase::Draining;
+        connection.held = Vec::new();
+        connection.decoder = None;
+        self.note_inbound(id, true);
+        self.forget_answer(id);
+        if failed || is_one_too_many {
+            self.counters.closings_cut += u64::from(!failed);
             return self.close(id, Close::Abort);
         }
         let deadline = self.now + self.config.close_timeout;
         self.set_deadline(id, deadline, Due::Close(id));
         self.touch(id);
         self.close_if_flushed(id);
+    }
+
+    /// Connections that are over, and that the driver has not closed yet.
+    pub(crate) fn closing(&self) -> usize {
+        self.connections.len() - self.census.open()
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            connections: self.census.open(),
+            closing: self.closing(),
+            outbound: self.volume.outbound(),
+            inbound: self.volume.inbound(),
+            is_busy: self.volume.is_busy(),
+        }
+    }
+
+    /// What waits to be written to the connection may have changed.
+    pub(crate) fn note_outbound(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let (share, waiting) = (&mut connection.share, connection.out.len());
+        self.counters.outbound_limits += u64::from(self.volume.note_outbound(share, waiting, &self.config));
+    }
+
+    /// What is kept of what the peer has sent may have changed; `has_finished` a frame, too.
+    pub(crate) fn note_inbound(&mut self, id: ConnectionId, has_finished: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let kept = connection.held.capacity() + connection.decoder.as_ref().map_or(0, D::buffered);
+        let share = &mut connection.share;
+        let is_limit = self.volume.note_inbound(id, share, kept, has_finished, &self.config);
+        self.counters.inbound_limits += u64::from(is_limit);
+    }
+
+    /// While too much is kept of what peers have sent, those who have not finished a frame for longest have to go.
+    pub(crate) fn evict(&mut self) {
+        while let Some(id) = self.volume.slowest(&self.config) {
+            self.counters.evicted += 1;
+            let text = "the broker has no room for what you have not finished sending";
+            self.finish(id, Reason::Rejected(Reject::new(ErrorCode::BUSY, text)));
+        }
     }
 }

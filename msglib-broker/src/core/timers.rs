@@ -21,6 +21,10 @@ pub(crate) enum Due {
     Handshake(ConnectionId),
     /// The peer must hear something by now.
     SignOfLife(ConnectionId),
+    /// The peer must have said something by now, or is asked to.
+    Silence(ConnectionId),
+    /// More than so many bytes must have been written by now, or it is looked again.
+    Progress { id: ConnectionId, sent: u64, looks: u8 },
     /// The answer that was put off must be given by now.
     Answer(AnswerId),
     /// What waits for a connection that ends must be written by now.

@@ -41,6 +41,11 @@ impl FrameBuffer {
         self.offset
     }
 
+    /// Bytes of memory that it holds: for [`Dialect::buffered`](crate::Dialect::buffered).
+    pub fn buffered(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Takes the next frame from the front of `input`; `None` when it is not whole yet, and all of `input` was taken.
     ///
     /// `measure` is given the front of a frame, at least one byte, and says how many bytes the frame has, as far as that can be

@@ -26,12 +26,25 @@ pub struct Native {
     /// What is offered; `None` for what the handler serves.
     features: Option<u64>,
     served: u64,
+    idle_ms: u32,
 }
 
 impl Native {
     /// The native dialect with these limits.
     pub fn new(limits: Limits) -> Native {
-        Native { limits, name: String::from("msglib"), features: None, served: 0 }
+        Native { limits, name: String::from("msglib"), features: None, served: 0, idle_ms: 0 }
+    }
+
+    /// Gives up clients from which nothing comes for so long ([`Reason::Silent`](crate::Reason::Silent)), in whole milliseconds, at least
+    /// one; zero, the default, is never. Clients are told, and have to say something in time (PROTOCOL §4.2). At half of it the broker asks
+    /// with a PING, so one that reads all the time needs no clock.
+    ///
+    /// For peers that vanish without a word where the transport does not notice by itself, and for those who hold a connection and do
+    /// nothing with it: 60 s finds them in good time.
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Native {
+        let millis = timeout.as_nanos().div_ceil(1_000_000);
+        self.idle_ms = u32::try_from(millis).unwrap_or(u32::MAX);
+        self
     }
 
     /// With other features than those that the handler [serves](crate::Handler::features), a bit each (PROTOCOL §14.1): to offer less of a
@@ -66,7 +79,7 @@ impl Dialect for Native {
     type Error = ProtocolError;
 
     fn open(&self, _peer: &Peer) -> (Decoder, NativeSession) {
-        (Decoder::new(&self.limits), NativeSession::new())
+        (Decoder::new(&self.limits), NativeSession::new(self.idle_ms))
     }
 
     #[inline]
@@ -131,6 +144,15 @@ impl Dialect for Native {
 
     fn idle_limit(session: &NativeSession) -> Option<Duration> {
         session.idle_limit()
+    }
+
+    fn patience(&self, _session: &NativeSession) -> Option<Duration> {
+        (self.idle_ms > 0).then(|| Duration::from_millis(u64::from(self.idle_ms)))
+    }
+
+    #[inline]
+    fn buffered(decoder: &Decoder) -> usize {
+        decoder.buffered()
     }
 
     fn sign_of_life(&self, session: &mut NativeSession, out: &mut SendQueue) {

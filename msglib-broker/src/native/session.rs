@@ -25,6 +25,8 @@ pub struct NativeSession {
     features: u64,
     /// After how many milliseconds without a byte the client gives up; 0 for never.
     idle_ms: u32,
+    /// The same for this side.
+    own_idle_ms: u32,
     links: Links,
     /// What the last frame was, for the answer to it.
     last: Last,
@@ -38,8 +40,10 @@ struct Last {
 }
 
 impl NativeSession {
-    pub(super) fn new() -> NativeSession {
+    /// `own_idle_ms`: after how many milliseconds without a byte the broker gives up; 0 for never.
+    pub(super) fn new(own_idle_ms: u32) -> NativeSession {
         NativeSession {
+            own_idle_ms,
             state: ConnectionState::Fresh,
             welcomed: false,
             is_put_off: false,
@@ -91,7 +95,7 @@ impl NativeSession {
         (self.idle_ms > 0).then(|| Duration::from_millis(u64::from(self.idle_ms)))
     }
 
-    /// A PING, whose answer does not matter (PROTOCOL §4.2).
+    /// A PING, whose answer does not matter, or shows that the client is alive too (PROTOCOL §4.2, §8.3).
     pub(super) fn sign_of_life(&mut self, out: &mut SendQueue) {
         if !self.silent {
             self.write(&Frame::Ping { token: 0 }, out);
@@ -370,6 +374,8 @@ impl NativeSession {
         }
         let (code, text) = match reason {
             Reason::HandshakeTimeout => (ErrorCode::HANDSHAKE_TIMEOUT, "no HELLO came in time"),
+            Reason::Silent => (ErrorCode::IDLE_TIMEOUT, "nothing came for longer than the idle time"),
+            Reason::TooSlow => (ErrorCode::TOO_SLOW, "nothing was taken of what was sent"),
             Reason::Rejected(reject) if reject.code() != ErrorCode::NONE => (reject.code(), reject.text()),
             _ if !self.welcomed => (ErrorCode::SHUTTING_DOWN, "the connection ends before its handshake"),
             _ => (ErrorCode::NONE, ""),
@@ -422,7 +428,8 @@ impl NativeSession {
             self.welcomed = true;
             let Limits { max_payload, max_links, .. } = *limits;
             let (version, features) = (VERSION, self.features);
-            self.write(&Frame::Welcome(Welcome { version, features, max_payload, max_links, idle_ms: 0, name }), out);
+            let idle_ms = self.own_idle_ms;
+            self.write(&Frame::Welcome(Welcome { version, features, max_payload, max_links, idle_ms, name }), out);
         }
     }
 

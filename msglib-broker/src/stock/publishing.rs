@@ -11,6 +11,9 @@ use crate::reason::Reject;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ErrorCode, LinkNumber};
 
+/// What a publisher is told while the broker is busy.
+const TOO_MUCH: &str = "too much is waiting on the broker's connections";
+
 impl ConnectionHandler {
     pub(super) fn publish_from(
         &mut self,
@@ -25,6 +28,7 @@ impl ConnectionHandler {
         };
         let (index, Some(_)) = (open.queue, &open.publisher) else { return Ok(()) };
         let outcome = match open.producer.as_deref().copied() {
+            _ if cx.is_busy() => Err(Why::Other(Reject::new(ErrorCode::BUSY, TOO_MUCH))),
             None => self.accept(cx, Some(from), index, message).map(drop),
             Some(producing) => self.accept_once(cx, from, producing, number, message),
         };
@@ -52,7 +56,7 @@ impl ConnectionHandler {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
         let Link { queue: index, publisher: Some(publisher), producer: None, .. } = open else { return };
         let index = *index;
-        if self.queues.slot(index).is_draining {
+        if self.queues.slot(index).is_draining || cx.is_busy() {
             return;
         }
         let (queue, store) = self.queues.get_mut(index);

@@ -25,8 +25,12 @@ impl<H: Handler> Bench<H> {
     }
 
     pub fn with_config(handler: H, config: CoreConfig) -> Bench<H> {
+        Bench::with_dialect(handler, Native::default(), config)
+    }
+
+    pub fn with_dialect(handler: H, dialect: Native, config: CoreConfig) -> Bench<H> {
         Bench {
-            core: Core::new(handler, Native::default(), config, 1),
+            core: Core::new(handler, dialect, config, 1),
             now: Instant::ZERO,
             opened: 0,
             received: BTreeMap::new(),
@@ -37,9 +41,13 @@ impl<H: Handler> Bench<H> {
 
     /// A peer that has said nothing yet.
     pub fn open(&mut self) -> ConnectionId {
+        self.open_from(Address::Memory(u64::from(self.opened + 1)))
+    }
+
+    pub fn open_from(&mut self, address: Address) -> ConnectionId {
         let id = ConnectionId::new(self.opened, 0);
         self.opened += 1;
-        self.core.handle_open(self.now, id, Peer::new(Address::Memory(u64::from(self.opened))));
+        self.core.handle_open(self.now, id, Peer::new(address));
         id
     }
 
@@ -128,10 +136,24 @@ impl<H: Handler> Bench<H> {
         let Some(pending) = self.core.pending(id) else { return };
         let mut bytes = pending.to_vec();
         bytes.truncate(self.room.get(&id).copied().unwrap_or(usize::MAX));
+        self.core.handle_sent(self.now, id, bytes.len());
         if !bytes.is_empty() {
-            self.core.handle_sent(self.now, id, bytes.len());
             self.received.entry(id).or_default().extend(bytes);
         }
+    }
+
+    /// The peer reads `bytes` at most, once.
+    pub fn read(&mut self, id: ConnectionId, bytes: usize) {
+        let before = self.room.insert(id, bytes);
+        self.core.handle_writable(self.now, id);
+        while let Some(id) = self.core.poll_transmit() {
+            self.write(id);
+        }
+        self.room.insert(id, 0);
+        if before.is_none() {
+            self.room.remove(&id);
+        }
+        self.step();
     }
 }
 
