@@ -1,6 +1,6 @@
 //! How a manager is configured.
 
-use crate::listener::{Wildcard, listen_on_first};
+use crate::listener::{Listening, Wildcard, listen_on_first};
 use crate::manager::EpollSocketManager;
 use crate::unix;
 use std::io;
@@ -27,7 +27,7 @@ use std::time::Duration;
 #[must_use = "nothing listens until build() is called"]
 pub struct EpollSocketManagerBuilder {
     listeners: Vec<Listen>,
-    backlog: i32,
+    how: Listening,
     settings: Settings,
 }
 
@@ -47,9 +47,6 @@ pub(crate) struct Settings {
     pub(crate) accepts_per_poll: usize,
 }
 
-/// The backlog unless told otherwise.
-pub(crate) const BACKLOG: i32 = 1024;
-
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -63,7 +60,7 @@ impl Default for Settings {
 
 impl EpollSocketManagerBuilder {
     pub(crate) fn new() -> EpollSocketManagerBuilder {
-        EpollSocketManagerBuilder { listeners: Vec::new(), backlog: BACKLOG, settings: Settings::default() }
+        EpollSocketManagerBuilder { listeners: Vec::new(), how: Listening::default(), settings: Settings::default() }
     }
 
     /// Listens on one more address. The order of these calls, and of those for Unix sockets, numbers the listeners
@@ -144,7 +141,16 @@ impl EpollSocketManagerBuilder {
     /// How many connections may wait to be accepted, for each listener, 1,024 unless told otherwise. The system has a
     /// maximum of its own (`net.core.somaxconn`).
     pub fn backlog(mut self, count: u32) -> Self {
-        self.backlog = i32::try_from(count).unwrap_or(i32::MAX);
+        self.how.backlog = i32::try_from(count).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// After how long without a byte the system asks the peer of a TCP connection whether it is still there, in whole
+    /// seconds; 60 s unless told otherwise, `None` for never. A peer whose machine or network has vanished is found out
+    /// after twice that time, and its connection fails; peers that answer notice nothing. Adopted listeners and
+    /// streams keep what they have.
+    pub fn keep_alive(mut self, after: Option<Duration>) -> Self {
+        self.how.keep_alive = after;
         self
     }
 
@@ -160,11 +166,11 @@ impl EpollSocketManagerBuilder {
         for listen in self.listeners {
             match listen {
                 Listen::Internet(address, wildcard) => {
-                    let listener = listen_on_first([address].into_iter(), wildcard, self.backlog)?;
+                    let listener = listen_on_first([address].into_iter(), wildcard, self.how)?;
                     manager.adopt_listener(listener)?;
                 }
                 Listen::Unix { path, mode } => {
-                    let (listener, path) = unix::listen_at(&path, mode, self.backlog)?;
+                    let (listener, path) = unix::listen_at(&path, mode, self.how.backlog)?;
                     manager.add_unix_listener(Some(path), listener)?;
                 }
             }

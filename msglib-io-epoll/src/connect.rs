@@ -1,6 +1,7 @@
 //! How a client gets its stream.
 
 use crate::error::{Action, during, failed};
+use crate::listener::{KEEP_ALIVE, keep_alive};
 use crate::stream::SocketStream;
 use msglib_proto::transport::Address;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -10,7 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Connects to the first address of `address` that answers, within `timeout`, which also becomes the stream's
-/// time-out for reading and writing (see [`SocketStream::set_timeout`]).
+/// time-out for reading and writing (see [`SocketStream::set_timeout`]). A broker whose machine or network has vanished is
+/// found out within two minutes, also without a time-out.
 ///
 /// Several addresses are tried in their order. Each gets its share of the time that is left, so that one that never
 /// answers leaves time for the others. The resolution of a name is the system's, and is not part of `timeout`.
@@ -106,8 +108,11 @@ fn open(address: SocketAddr, share: Duration, timeout: Duration) -> io::Result<S
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    stream.set_nodelay(true)?;
-    let stream = SocketStream::new(stream.into());
+    let stream = Socket::from(stream);
+    stream.set_tcp_nodelay(true)?;
+    // For who waits without a time-out of their own.
+    keep_alive(&stream, KEEP_ALIVE)?;
+    let stream = SocketStream::new(stream);
     stream.set_timeout(Some(timeout))?;
     Ok(stream)
 }

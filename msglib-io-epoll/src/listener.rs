@@ -6,10 +6,11 @@ use crate::unix::BoundPath;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use msglib_proto::transport::Address;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// A socket that peers connect to.
 #[derive(Debug)]
@@ -29,6 +30,23 @@ pub(crate) enum Wildcard {
     BothFamilies,
     Ipv6Only,
 }
+
+/// What listeners have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listening {
+    pub(crate) backlog: i32,
+    /// Accepted sockets have it from their listener, so that it costs no call for each.
+    pub(crate) keep_alive: Option<Duration>,
+}
+
+impl Default for Listening {
+    fn default() -> Listening {
+        Listening { backlog: 1024, keep_alive: Some(KEEP_ALIVE) }
+    }
+}
+
+/// How long nothing may come before a peer is asked whether it is still there, unless told otherwise.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 impl Listener {
     /// The next peer, non-blocking, and where it is.
@@ -70,15 +88,27 @@ pub(crate) fn no_delay(stream: &Socket) {
     drop(stream.set_tcp_nodelay(true));
 }
 
+/// How often a peer that does not answer is asked again, and how often in the time that it has before: one that has vanished is
+/// found out after twice that time.
+const PROBES: u32 = 4;
+
+/// Asks the peers of a socket, or of all that it accepts, whether they are still there when nothing has come for `after`.
+pub(crate) fn keep_alive(socket: &Socket, after: Duration) -> io::Result<()> {
+    // The system counts in whole seconds, of which there must be one.
+    let second = Duration::from_secs(1);
+    let settings = TcpKeepalive::new().with_time(after.max(second)).with_retries(PROBES);
+    socket.set_tcp_keepalive(&settings.with_interval((after / PROBES).max(second)))
+}
+
 /// Listens on the first of `addresses` that works; if none does, the error names them all.
 pub(crate) fn listen_on_first(
     addresses: impl Iterator<Item = SocketAddr>,
     wildcard: Wildcard,
-    backlog: i32,
+    how: Listening,
 ) -> io::Result<std::net::TcpListener> {
     let mut attempts = Vec::new();
     for address in addresses {
-        match open(address, wildcard, backlog) {
+        match open(address, wildcard, how) {
             Ok(listener) => return Ok(listener),
             Err(error) => attempts.push((Address::Socket(address), error)),
         }
@@ -86,7 +116,7 @@ pub(crate) fn listen_on_first(
     Err(failed(Action::Listen, attempts))
 }
 
-fn open(address: SocketAddr, wildcard: Wildcard, backlog: i32) -> io::Result<std::net::TcpListener> {
+fn open(address: SocketAddr, wildcard: Wildcard, how: Listening) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let SocketAddr::V6(v6) = address {
         // The system's default may be either.
@@ -94,8 +124,11 @@ fn open(address: SocketAddr, wildcard: Wildcard, backlog: i32) -> io::Result<std
     }
     // A restarted broker must not wait for the old one's connections to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
+    if let Some(after) = how.keep_alive {
+        keep_alive(&socket, after)?;
+    }
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(how.backlog)?;
     Ok(socket.into())
 }
 
@@ -135,6 +168,26 @@ pub(crate) fn judge(error: &io::Error) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What an accepted connection has of it: after how long, how often and how many times.
+    fn probes(how: Listening) -> io::Result<Option<(Duration, Duration, u32)>> {
+        let listener = open(([127, 0, 0, 1], 0).into(), Wildcard::BothFamilies, how)?;
+        let _client = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let peer = Socket::from(listener.accept()?.0);
+        let settings = (peer.tcp_keepalive_time()?, peer.tcp_keepalive_interval()?, peer.tcp_keepalive_retries()?);
+        Ok(peer.keepalive()?.then_some(settings))
+    }
+
+    #[test]
+    fn accepted_connections_notice_when_their_peer_vanishes() -> io::Result<()> {
+        let seconds = Duration::from_secs;
+        assert_eq!(probes(Listening::default())?, Some((seconds(60), seconds(15), 4)));
+        let how = |millis| Listening { keep_alive: Some(Duration::from_millis(millis)), ..Listening::default() };
+        assert_eq!(probes(how(20_000))?, Some((seconds(20), seconds(5), 4)));
+        assert_eq!(probes(how(1))?, Some((seconds(1), seconds(1), 4)));
+        assert_eq!(probes(Listening { keep_alive: None, ..Listening::default() })?, None);
+        Ok(())
+    }
 
     #[test]
     fn errors_of_one_peer_are_passed_over_and_shortages_pause() {

@@ -2,11 +2,11 @@
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::address;
-use crate::builder::{BACKLOG, EpollSocketManagerBuilder, Settings};
+use crate::builder::{EpollSocketManagerBuilder, Settings};
 use crate::connection::{Connection, Discard, News};
 use crate::drains::{Drains, READS_PER_POLL};
 use crate::error::{during, no_such};
-use crate::listener::{Listener, Wildcard, listen_on_first, no_delay};
+use crate::listener::{Listener, Listening, Wildcard, listen_on_first, no_delay};
 use crate::selector::Selector;
 use crate::stats::SocketStats;
 use crate::token::Source;
@@ -85,7 +85,7 @@ impl EpollSocketManager {
     /// As [`build`](EpollSocketManagerBuilder::build), and when the name cannot be resolved.
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let addresses = address.to_socket_addrs().map_err(during("resolving the address to listen on"))?;
-        let listener = listen_on_first(addresses, Wildcard::BothFamilies, BACKLOG)?;
+        let listener = listen_on_first(addresses, Wildcard::BothFamilies, Listening::default())?;
         let mut manager = Self::new(&Settings::default())?;
         manager.adopt_listener(listener)?;
         Ok(manager)
