@@ -1,6 +1,7 @@
 //! What is measured: one row each, and how one turn of it runs.
 
 mod client;
+mod deaf;
 mod idle;
 mod in_memory;
 mod queues;
@@ -62,6 +63,8 @@ pub(crate) enum Bystanders {
     Connections(usize),
     /// With a link and a message each, so that they stay.
     Queues(usize),
+    /// Consumers that do not read, and as many who do not read the answers to what they ask.
+    Deaf(usize),
 }
 
 /// How long one turn takes, and on what.
@@ -128,6 +131,8 @@ impl Bystanders {
             Bystanders::Nobody => Ok(Vec::new()),
             Bystanders::Connections(count) => idle::connect(server, count),
             Bystanders::Queues(count) => queues::fill(server, count, 1),
+            Bystanders::Deaf(0) => Ok(Vec::new()),
+            Bystanders::Deaf(count) => deaf::connect(server, count),
         }
     }
 }

@@ -74,6 +74,18 @@ fn growth(quick: bool, most_connections: usize) -> Vec<Row> {
         let what = format!("idle connections beside{note}");
         rows.push(point("connections", at as u64, &what, Plan::new(1, 1), Bystanders::Connections(at)));
     }
+    for wanted in connections {
+        const ACTIVE: usize = 10;
+        let (at, note) = limited(wanted, most_connections);
+        let idle = Bystanders::Connections(at - ACTIVE);
+        let what = format!("5 publishers, 5 consumers; {} connections in all{note}", grouped(at as u64));
+        rows.push(curve("active", at as u64, what, Plan::new(ACTIVE / 2, ACTIVE / 2), idle));
+    }
+    for deaf in [0, 10, 100] {
+        let what =
+            format!("8 publishers, 8 consumers; {deaf} beside who do not read what is delivered, {deaf} no answers");
+        rows.push(curve("deaf", (16 + 2 * deaf) as u64, what, Plan::new(8, 8), Bystanders::Deaf(deaf)));
+    }
     for at in queues {
         let bystanders = Bystanders::Queues(at);
         rows.push(point(
@@ -100,8 +112,11 @@ fn flow(name: &str, what: &str, floor: Target, plan: Plan) -> Row {
 }
 
 fn point(of: &'static str, at: u64, what: &str, plan: Plan, bystanders: Bystanders) -> Row {
+    curve(of, at, format!("1 publisher, 1 consumer; {} {what}", grouped(at)), plan, bystanders)
+}
+
+fn curve(of: &'static str, at: u64, what: String, plan: Plan, bystanders: Bystanders) -> Row {
     let growth = Some(Growth { of, at });
-    let what = format!("1 publisher, 1 consumer; {} {what}", grouped(at));
     Row { growth, ..row(&format!("{of}-{at}"), what, Scenario::Flow(plan, bystanders)) }
 }
 
