@@ -278,7 +278,7 @@ fn who_is_not_read_from_is_not_silent() {
         }
     }
     let dialect = Native::default().with_idle_timeout(Duration::from_secs(10));
-    let mut bench = Bench::with_dialect(Holder, dialect, CoreConfig::default());
+    let mut bench = Bench::with_dialect(Holder, dialect, CoreConfig::default().with_hold_ahead(1));
     let id = bench.open();
     // The second frame waits behind the first, so that nothing more is read.
     bench.send(id, &[hello(), feed(), ping(1)]);
