@@ -8,6 +8,8 @@ mod framing;
 mod handshake;
 mod lifecycle;
 
+use crate::conformance::{Fixture, Outcome};
+
 // Whole, since the list below has each name, and a test compares.
 pub use flow::*;
 pub use framing::*;
@@ -108,6 +110,18 @@ macro_rules! __abuse_stamp {
 
 macro_rules! names {
     ([] $($case:ident)+) => { &[$(stringify!($case)),+] };
+}
+
+macro_rules! listed {
+    ([$fixture:ty] $($case:ident)+) => { vec![$((stringify!($case), $case::<$fixture> as Case<$fixture>)),+] };
+}
+
+/// A case over a fixture.
+pub type Case<F> = fn(&mut F) -> Outcome;
+
+/// Every case with its name, for a harness of one's own; [`abuse!`](crate::abuse!) is the usual way.
+pub fn all<F: Fixture>() -> Vec<(&'static str, Case<F>)> {
+    __abuse_cases! { [listed] [F] }
 }
 
 /// The name of each case.
