@@ -6,7 +6,7 @@ mod step;
 mod stop;
 
 pub use config::BrokerConfig;
-pub use step::{Shutdown, Step};
+pub use step::{Drained, Shutdown, Step};
 pub use stop::Stop;
 
 use crate::core::{Context, Core, CoreConfig, Counters, End, Load};
@@ -55,6 +55,9 @@ pub struct Broker<H, M, D: Dialect = Native> {
     /// New connections are turned away.
     is_closing: bool,
 }
+
+/// How often a drain asks what is unsettled: of a handler with many queues that takes a while.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Segments in one write. More of them are rare, and get a second call.
 const SEGMENTS: usize = 64;
@@ -152,6 +155,53 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     /// What ends [`run`](Broker::run) and [`run_until`](Broker::run_until), from any thread.
     pub fn stopper(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Begins to go away, and returns at once: clients that know of it (PROTOCOL §18) are told that they have until `within` is over, no
+    /// new deliveries go out, publishes are refused as `SHUTTING_DOWN` by the stock handler, and new peers are turned away. Settling
+    /// goes on. It cannot be taken back; calling it again moves the deadline. A recording does not have it.
+    pub fn begin_drain(&mut self, within: Duration) {
+        self.core.begin_drain(self.manager.now(), within);
+    }
+
+    /// Lets clients settle what they have, before a [`shutdown`](Broker::shutdown) that returns the rest to where it came from:
+    /// [begins to go away](Broker::begin_drain), and steps until [nothing is unsettled](Handler::unsettled), all clients have gone, or
+    /// `within` is over. As a shutdown, it also ends where a step finds nothing to do and the manager never waits.
+    ///
+    /// ```no_run
+    /// # fn end<M: msglib_broker::ConnectionManager>(mut broker: msglib_broker::Broker<msglib_broker::ConnectionHandler, M>) -> std::io::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let drained = broker.drain(Duration::from_secs(30))?;
+    /// let end = broker.shutdown(Duration::from_secs(5))?;
+    /// println!("{} deliveries went back; {} connections were cut off", drained.unsettled, end.aborted);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`process_connections`](Broker::process_connections).
+    pub fn drain(&mut self, within: Duration) -> io::Result<Drained> {
+        let deadline = self.manager.now() + within;
+        let waits = self.manager.waker().is_some();
+        self.begin_drain(within);
+        let mut look = self.manager.now();
+        loop {
+            let now = self.manager.now();
+            let is_over = now >= deadline || self.core.connections() == 0;
+            if is_over || (now >= look && self.core.handler().unsettled() == 0) {
+                break;
+            }
+            if now >= look {
+                look = now + LOOK;
+            }
+            let step = self.step(Some(LOOK.min(deadline.since(now))))?;
+            if step.is_idle() && !waits {
+                break;
+            }
+        }
+        Ok(Drained { connections: self.core.load().connections, unsettled: self.core.handler().unsettled() })
     }
 
     /// Ends every connection in an orderly way: what was answered is written, each peer is told goodbye, new ones are turned

@@ -122,6 +122,17 @@ pub trait Dialect: Sized {
         false
     }
 
+    /// Whether the frame begins something that the peer would have to settle, so that it is not sent any more when the broker
+    /// [drains](crate::Broker::drain). By default every frame that [is paced](Dialect::is_paced).
+    fn begins_something(answer: &Self::Answer<'_>) -> bool {
+        Self::is_paced(answer)
+    }
+
+    /// Writes that the broker will end the connection when `within` is over. By default nothing: the protocol has no such words.
+    fn going_away(&self, session: &mut Self::Session, within: Duration, out: &mut SendQueue) {
+        let _ = (session, within, out);
+    }
+
     /// Writes the last words of a connection that ends for `reason`, if there are any. By default none.
     fn farewell(&self, session: &mut Self::Session, reason: &Reason, out: &mut SendQueue) {
         let _ = (session, reason, out);

@@ -58,6 +58,12 @@ pub trait Handler<D: Dialect = Native> {
         0
     }
 
+    /// How much its clients still have to settle: deliveries in flight, requests without an outcome. A broker that
+    /// [drains](crate::Broker::drain) waits for it, and asks some times in a second. By default nothing.
+    fn unsettled(&self) -> usize {
+        0
+    }
+
     /// A broker begins to run this handler. One that has served another broker before starts over: that one's connections are gone
     /// without a word, and the new ones' ids can be the same.
     fn started(&mut self, cx: &mut Context<'_, D>) {
@@ -84,6 +90,9 @@ macro_rules! forward {
             }
             fn features(&self) -> u64 {
                 (**self).features()
+            }
+            fn unsettled(&self) -> usize {
+                (**self).unsettled()
             }
             fn started(&mut self, cx: &mut Context<'_, D>) {
                 (**self).started(cx);

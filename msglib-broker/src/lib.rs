@@ -46,7 +46,7 @@ mod table;
 mod topic;
 mod trace;
 
-pub use broker::{Broker, BrokerConfig, Shutdown, Step, Stop};
+pub use broker::{Broker, BrokerConfig, Drained, Shutdown, Step, Stop};
 pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};
 pub use core::{
     AnswerId, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, Load, PendingAnswer, Publish,

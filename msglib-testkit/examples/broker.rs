@@ -25,6 +25,7 @@ usage: broker [options]
   --record FILE         record all that it is told into FILE, credentials and payloads too
   --record-ring BYTES   keep only the last BYTES of that, in memory; written to FILE at the end, on a panic, and
                         whenever something comes on standard input
+  --drain SECONDS       how long clients may settle what they have at the end; not with --record  [0]
   --help                this text
 
 It prints `listening on ADDRESS` for each address, serves until its standard input closes or it is terminated, and then
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let (mut addresses, mut config, mut queue) = (Vec::new(), StockConfig::default(), QueueConfig::default());
-    let mut record = Record::default();
+    let (mut record, mut drain) = (Record::default(), Duration::ZERO);
     let mut options = lexopt::Parser::from_env();
     while let Some(option) = options.next()? {
         match option {
@@ -60,6 +61,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             Long("max-messages") => queue = queue.with_max_messages(options.value()?.parse()?),
             Long("max-queue-bytes") => queue = queue.with_max_bytes(options.value()?.parse()?),
             Long("max-queues") => config = config.with_max_queues(options.value()?.parse()?),
+            Long("drain") => drain = Duration::from_secs(options.value()?.parse()?),
             Long("record") => record.file = Some(options.value()?.into()),
             Long("record-ring") => record.ring = Some(options.value()?.parse()?),
             Long("help") | Short('h') => {
@@ -75,9 +77,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     if record.ring.is_some() && record.file.is_none() {
         return Err("--record-ring says how much is kept; --record FILE says where it is written".into());
     }
+    if record.file.is_some() && !drain.is_zero() {
+        return Err("--drain and --record do not go together: a recording has no drain".into());
+    }
     let handler = ConnectionHandler::with_config(config.with_queue(queue));
     let manager = listen(&addresses)?;
-    let Record { file: Some(path), ring } = record else { return serve(Broker::new(handler, manager), None) };
+    let Record { file: Some(path), ring } = record else { return serve(Broker::new(handler, manager), drain, None) };
     let recorder = match ring {
         None => Recorder::to_stream(manager, File::create(&path)?),
         Some(bytes) => Recorder::in_ring(manager, bytes).dump_on_panic({
@@ -87,7 +92,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     let recorder = recorder.about(std::env::args().collect::<Vec<_>>().join(" "));
     let recording = Recording { log: recorder.log(), dump: ring.map(|_| path) };
-    serve(Broker::new(handler, recorder), Some(recording))
+    serve(Broker::new(handler, recorder), drain, Some(recording))
 }
 
 /// A recording under way; `dump` is where a ring is written to.
@@ -129,6 +134,7 @@ fn listen(addresses: &[String]) -> Result<EpollSocketManager, Box<dyn Error>> {
 
 fn serve<M: ConnectionManager>(
     mut broker: Broker<ConnectionHandler, M>,
+    drain: Duration,
     recording: Option<Recording>,
 ) -> Result<(), Box<dyn Error>> {
     let stop = broker.stopper();
@@ -147,6 +153,10 @@ fn serve<M: ConnectionManager>(
         stop.stop();
     });
     broker.run()?;
+    if !drain.is_zero() {
+        let drained = broker.drain(drain)?;
+        println!("drained: {} deliveries and requests are not settled", drained.unsettled);
+    }
     recording.iter().for_each(|recording| recording.log.shutting_down(GOODBYE));
     let end = broker.shutdown(GOODBYE)?;
     report(&broker, end.aborted);

@@ -30,3 +30,13 @@ pub struct Shutdown {
     /// Connections that did not take it in time, and were cut off.
     pub aborted: usize,
 }
+
+/// What was left at the end of a [`drain`](crate::Broker::drain).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Connections that are still open.
+    pub connections: usize,
+    /// What their clients have not settled ([`Handler::unsettled`](crate::Handler::unsettled)); it goes back when they are closed.
+    pub unsettled: usize,
+}

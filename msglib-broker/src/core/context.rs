@@ -99,6 +99,13 @@ impl<D: Dialect> Context<'_, D> {
         self.state.volume.is_busy()
     }
 
+    /// Whether the broker is going away ([`Broker::drain`](crate::Broker::drain)): what would be new to it should be refused as
+    /// `SHUTTING_DOWN`. What is in flight can still be settled. Deliveries are [`SendError::Full`] from here on, and no
+    /// [`Event::Drained`](crate::Event::Drained) follows.
+    pub fn is_draining(&self) -> bool {
+        self.state.drains_until.is_some()
+    }
+
     /// Ends the connection in an orderly way: nothing more is taken from the peer, and at the end of the step, after
     /// what is still due, it is told goodbye and closed. The handler gets its `Disconnected` then.
     pub fn close(&mut self, id: ConnectionId) {

@@ -29,6 +29,17 @@ impl<D: Dialect> State<D> {
         if let Some(patience) = patience {
             self.listen(id, patience);
         }
+        self.tell_going_away(id);
+    }
+
+    /// The broker is going away, and the peer is told when, if it can be.
+    pub(super) fn tell_going_away(&mut self, id: ConnectionId) {
+        let (Some(until), now) = (self.drains_until, self.now) else { return };
+        let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_live()) else { return };
+        let before = connection.out.len();
+        self.dialect.going_away(&mut connection.session, until - now, &mut connection.out);
+        connection.answered(before);
+        self.touch(id);
     }
 
     /// At each quarter of what the peer allows: what was sent right after a look is half of it old at the next but one.

@@ -23,6 +23,9 @@ pub struct Deliveries<'a> {
     counters: &'a mut Counters,
 }
 
+/// The high-water mark of a broker that drains; otherwise it is at least one.
+const GOING_AWAY: usize = 0;
+
 impl Context<'_, Native> {
     /// For several deliveries to the consumer at the other end of a link: as [`deliver`](Context::deliver) for each of them, at about
     /// half of the price.
@@ -32,7 +35,8 @@ impl Context<'_, Native> {
     /// [`SendError::LinkGone`] or [`SendError::Gone`].
     #[inline]
     pub fn deliveries(&mut self, to: ConnectionId, link: LinkNumber) -> Result<Deliveries<'_>, SendError> {
-        let State { connections, touched, counters, config, volume, dialect, spares, .. } = &mut *self.state;
+        let State { connections, touched, counters, config, volume, dialect, spares, drains_until, .. } =
+            &mut *self.state;
         // One that is leaving gets nothing new.
         let connection = connections.get_mut(to).filter(|connection| connection.is_live()).ok_or(SendError::Gone)?;
         if !connection.flags.touched {
@@ -47,7 +51,7 @@ impl Context<'_, Native> {
             link: connection.session.consumer(link, dialect, &mut connection.out)?,
             max_payload,
             features,
-            high_water: volume.high_water(config),
+            high_water: if drains_until.is_some() { GOING_AWAY } else { volume.high_water(config) },
             out: &mut connection.out,
             wants_room: &mut connection.flags.wants_room,
             counters,
@@ -120,7 +124,8 @@ impl Deliveries<'_> {
         if self.out.len() < self.high_water {
             return Ok(());
         }
-        *self.wants_room = true;
+        // When the broker goes away, there will be no more room.
+        *self.wants_room |= self.high_water > GOING_AWAY;
         self.counters.full += 1;
         Err(SendError::Full)
     }

@@ -30,11 +30,12 @@ use crate::dialect::Dialect;
 use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
-use crate::reason::Reason;
+use crate::reason::{Reason, Reject};
 use crate::trace;
 use connection::{Connection, Phase};
+use core::time::Duration;
 use msglib_proto::transport::{Close, ConnectionId, Peer};
-use msglib_proto::{Instant, SendQueue};
+use msglib_proto::{ErrorCode, Instant, SendQueue};
 use state::State;
 use std::io;
 use timers::Due;
@@ -105,7 +106,11 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         assert!(earlier.is_none(), "the transport opened {id} while {earlier:?} has its slot (rules T1, T2)");
         let opened = self.state.dialect.open(&peer);
         let needs_handshake = !D::is_greeted(&opened.1);
-        let entered = self.state.census.enter(&peer, &self.state.config);
+        let is_going = self.state.is_closing || self.state.drains_until.is_some();
+        let entered = match is_going {
+            true => Err(Reject::new(ErrorCode::SHUTTING_DOWN, "the broker is going away")),
+            false => self.state.census.enter(&peer, &self.state.config),
+        };
         self.state.connections.insert(Connection::new(id, peer.clone(), opened));
         if let Err(reject) = entered {
             return self.state.turn_away(id, reject);
@@ -281,6 +286,17 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// The next connection whose input is welcome again.
     pub fn poll_resume(&mut self) -> Option<ConnectionId> {
         self.state.resumed.pop_front()
+    }
+
+    /// Begins to go away: peers who can be told are told that they have until `within` is over, nothing more is delivered, and new
+    /// peers are turned away. What is in flight can be settled. It cannot be taken back; a later call moves the deadline.
+    pub fn begin_drain(&mut self, now: Instant, within: Duration) {
+        self.state.now = now;
+        self.state.drains_until = Some(now + within);
+        let all: Vec<ConnectionId> = self.state.connections.iter().map(|connection| connection.id).collect();
+        for id in all {
+            self.state.tell_going_away(id);
+        }
     }
 
     /// Ends every connection in an orderly way at the end of the next step.

@@ -29,6 +29,8 @@ pub(crate) struct State<D: Dialect> {
     pub(crate) volume: Volume,
     /// Every connection is to end: all have the time that they need for that.
     pub(crate) is_closing: bool,
+    /// When the broker will end its connections, as it has told those who can be told: nothing new begins.
+    pub(crate) drains_until: Option<Instant>,
     pub(crate) answers: Answers,
     /// Whose frame is being handled, if it is one whose answer can be put off.
     pub(crate) asking: Option<ConnectionId>,
@@ -73,6 +75,7 @@ impl<D: Dialect> State<D> {
             census: Census::default(),
             volume: Volume::default(),
             is_closing: false,
+            drains_until: None,
             answers: Answers::default(),
             asking: None,
             touched: VecDeque::new(),
@@ -132,6 +135,10 @@ impl<D: Dialect> State<D> {
             if !connection.is_live() {
                 // It is leaving: what is due to it still goes out, but nothing new.
                 return Err(SendError::Gone);
+            }
+            if self.drains_until.is_some() && D::begins_something(answer) {
+                self.counters.full += 1;
+                return Err(SendError::Full);
             }
             if before >= high_water {
                 connection.flags.wants_room = true;

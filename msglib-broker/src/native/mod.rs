@@ -10,7 +10,7 @@ use crate::dialect::{Dialect, Received, SendError};
 use crate::reason::{Reason, Reject};
 use core::time::Duration;
 use msglib_proto::transport::Peer;
-use msglib_proto::{Decoder, Frame, FrameType, Limits, MAX_SHORT_TEXT, ProtocolError, SendQueue};
+use msglib_proto::{Decoder, Feature, Frame, FrameType, Limits, MAX_SHORT_TEXT, ProtocolError, SendQueue};
 
 /// Protocol version 1, as `PROTOCOL.md` has it.
 ///
@@ -105,7 +105,8 @@ impl Dialect for Native {
     }
 
     fn serve(&mut self, features: u64) {
-        self.served = features;
+        // To go away is the core's affair, whatever the handler.
+        self.served = features | Feature::Drain.bit();
     }
 
     fn agreed(decoder: &mut Decoder, session: &NativeSession) {
@@ -132,6 +133,15 @@ impl Dialect for Native {
         // A reply is an answer, but not to the one who sent last: a caller that does not read must not fill the reserve with them.
         use FrameType::{Delivery, DeliveryWith, Gap, Reply, Request, User};
         matches!(frame.frame_type(), Delivery | DeliveryWith | Gap | Reply | Request | User)
+    }
+
+    fn begins_something(frame: &Frame<'_>) -> bool {
+        // A request has begun with its caller.
+        matches!(frame.frame_type(), FrameType::Delivery | FrameType::DeliveryWith)
+    }
+
+    fn going_away(&self, session: &mut NativeSession, within: Duration, out: &mut SendQueue) {
+        session.going_away(within, out);
     }
 
     fn farewell(&self, session: &mut NativeSession, reason: &Reason, out: &mut SendQueue) {

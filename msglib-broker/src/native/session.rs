@@ -102,6 +102,14 @@ impl NativeSession {
         }
     }
 
+    /// GOING_AWAY, if the client knows it (PROTOCOL §18).
+    pub(super) fn going_away(&mut self, within: Duration, out: &mut SendQueue) {
+        if self.welcomed && !self.silent && FrameType::GoingAway.is_known(self.features) {
+            let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+            self.write(&Frame::GoingAway { deadline_ms }, out);
+        }
+    }
+
     /// Checks a frame by PROTOCOL §10, then §5 and §6, and answers what needs no handler.
     pub(super) fn receive(
         &mut self,

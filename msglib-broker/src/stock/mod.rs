@@ -177,6 +177,12 @@ impl ConnectionHandler {
         (self.queues.store().payloads(), self.queues.store().bytes())
     }
 
+    /// Deliveries that nobody has settled, and requests that have no outcome yet. Looks at all queues and services.
+    fn unsettled_in_all(&self) -> usize {
+        let in_flight = self.queues().map(|queue| queue.ledger.in_flight as usize).sum::<usize>();
+        in_flight + self.open_requests()
+    }
+
     fn connected(&mut self, id: ConnectionId) {
         if self.clients.len() <= id.index() {
             self.clients.resize_with(id.index() + 1, || None);
@@ -429,6 +435,10 @@ impl Handler for ConnectionHandler {
 
     fn features(&self) -> u64 {
         Feature::Queues.bit() | Feature::Topics.bit() | Feature::Requests.bit()
+    }
+
+    fn unsettled(&self) -> usize {
+        self.unsettled_in_all()
     }
 
     /// Whoever was connected to an earlier broker is gone, and gives back what they held.

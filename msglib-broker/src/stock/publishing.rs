@@ -11,8 +11,13 @@ use crate::reason::Reject;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ErrorCode, LinkNumber};
 
-/// What a publisher is told while the broker is busy.
-const TOO_MUCH: &str = "too much is waiting on the broker's connections";
+/// Why the broker takes nothing new now, from whomever.
+pub(super) fn unwelcome(cx: &Context<'_>) -> Option<Reject> {
+    if cx.is_draining() {
+        return Some(Reject::new(ErrorCode::SHUTTING_DOWN, "the broker is going away, and takes nothing new"));
+    }
+    cx.is_busy().then(|| Reject::new(ErrorCode::BUSY, "too much is waiting on the broker's connections"))
+}
 
 impl ConnectionHandler {
     pub(super) fn publish_from(
@@ -27,10 +32,10 @@ impl ConnectionHandler {
             return Ok(());
         };
         let (index, Some(_)) = (open.queue, &open.publisher) else { return Ok(()) };
-        let outcome = match open.producer.as_deref().copied() {
-            _ if cx.is_busy() => Err(Why::Other(Reject::new(ErrorCode::BUSY, TOO_MUCH))),
-            None => self.accept(cx, Some(from), index, message).map(drop),
-            Some(producing) => self.accept_once(cx, from, producing, number, message),
+        let outcome = match (unwelcome(cx), open.producer.as_deref().copied()) {
+            (Some(reject), _) => Err(Why::Other(reject)),
+            (None, None) => self.accept(cx, Some(from), index, message).map(drop),
+            (None, Some(producing)) => self.accept_once(cx, from, producing, number, message),
         };
         if let Err(Why::Other(reject)) = &outcome
             && reject.is_fatal()
@@ -56,7 +61,7 @@ impl ConnectionHandler {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
         let Link { queue: index, publisher: Some(publisher), producer: None, .. } = open else { return };
         let index = *index;
-        if self.queues.slot(index).is_draining || cx.is_busy() {
+        if self.queues.slot(index).is_draining || cx.is_busy() || cx.is_draining() {
             return;
         }
         let (queue, store) = self.queues.get_mut(index);

@@ -4,6 +4,7 @@ use super::ConnectionHandler;
 use super::client::{Client, Other};
 use super::consumer_key::ConsumerKey;
 use super::delivering::sorry;
+use super::publishing::unwelcome;
 use crate::core::{Context, TimerId};
 use crate::dialect::SendError;
 use crate::queue::{Store, Undeliverable};
@@ -174,6 +175,15 @@ impl ConnectionHandler {
         Ok(())
     }
 
+    /// Requests that have no outcome yet, or whose caller has not been told.
+    pub(super) fn open_requests(&self) -> usize {
+        self.services
+            .table
+            .iter()
+            .map(|service| service.requests.len() + service.requests.ledger().untold as usize)
+            .sum()
+    }
+
     /// A frame on a link to a service.
     pub(super) fn service_frame(
         &mut self,
@@ -189,12 +199,17 @@ impl ConnectionHandler {
             (Frame::Request { number, deadline_ms, payload, .. }, _) => {
                 let Some(asking) = &mut end.caller else { return Ok(()) };
                 let within = Some(Duration::from_millis(u64::from(deadline_ms)));
-                if let Err(full) = requests.request(store, cx.now(), asking.id, number, within, payload) {
+                let asked = match unwelcome(cx) {
+                    Some(reject) => Err(reject),
+                    None => (requests.request(store, cx.now(), asking.id, number, within, payload))
+                        .map_err(|full| Reject::new(ErrorCode::BUSY, full.to_string())),
+                };
+                if let Err(reject) = asked {
                     // Its outcome is this refusal.
                     asking.told += 1;
                     let link = ConsumerKey { connection: from, link: frame.link() };
                     asking.send_credit(cx, link, self.config.publish_window);
-                    return Err(Reject::new(ErrorCode::BUSY, full.to_string()));
+                    return Err(reject);
                 }
                 self.services.schedule(key);
                 self.services.set_timer(cx);

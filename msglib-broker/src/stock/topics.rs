@@ -3,6 +3,7 @@
 use super::ConnectionHandler;
 use super::client::{Client, Other, Publisher};
 use super::delivering::sorry;
+use super::publishing::unwelcome;
 use crate::core::{Context, DeliveryRun, Frames, Publish};
 use crate::dialect::SendError;
 use crate::native::Native;
@@ -125,6 +126,9 @@ impl ConnectionHandler {
         else {
             return true;
         };
+        if unwelcome(cx).is_some() {
+            return true;
+        }
         let mut run = self.topics.run(self.queues.store_mut(), *topic);
         let is_over = loop {
             let Some(Publish { number, confirm, payload }) = frames.next_publish(cx, link) else { break true };
@@ -217,17 +221,20 @@ impl ConnectionHandler {
             return Ok(());
         };
         let store = self.queues.store_mut();
-        let published = match (&*to, said.topic) {
-            (To::One(topic), _) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
-            (To::Many(filter), Some(topic)) => match TopicName::new(topic) {
-                Ok(name) if TopicFilter::trusted(filter).matches(name) => {
-                    self.topics.publish_to(store, name, payload, said.retain).map_err(full)
-                }
-                Ok(_) => Err(bad_topic("the link's filter does not match this topic")),
-                Err(error) => Err(bad_name(error)),
+        let published = match unwelcome(cx) {
+            Some(reject) => Err(reject),
+            None => match (&*to, said.topic) {
+                (To::One(topic), _) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
+                (To::Many(filter), Some(topic)) => match TopicName::new(topic) {
+                    Ok(name) if TopicFilter::trusted(filter).matches(name) => {
+                        self.topics.publish_to(store, name, payload, said.retain).map_err(full)
+                    }
+                    Ok(_) => Err(bad_topic("the link's filter does not match this topic")),
+                    Err(error) => Err(bad_name(error)),
+                },
+                (_, None) => Err(bad_topic("the link is for many topics, so each publish says to which")),
+                (To::Nowhere, _) => Ok(0),
             },
-            (_, None) => Err(bad_topic("the link is for many topics, so each publish says to which")),
-            (To::Nowhere, _) => Ok(0),
         };
         match published {
             Ok(_) => publisher.accepted(said.number, said.confirm),
