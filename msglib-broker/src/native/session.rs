@@ -189,7 +189,7 @@ impl NativeSession {
     }
 
     /// Whether a publish is as expected, so that it passes; nothing has changed if not, and [`receive`](Self::receive) will say why.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish_in_run(&mut self, link: LinkNumber, number: u64) -> bool {
         let is_greeted = self.state == ConnectionState::Greeted;
         let Some(open) = self.links.get_mut(link).filter(|open| is_greeted && is_usable(open.state)) else {

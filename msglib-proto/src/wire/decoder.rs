@@ -185,7 +185,8 @@ impl Decoder {
         })
     }
 
-    #[inline]
+    // For each message, and of few instructions.
+    #[inline(always)]
     fn passed(&mut self, length: u32) {
         if !self.whole.is_empty() {
             self.whole = Bytes::new();
