@@ -46,14 +46,16 @@ impl<D: Dialect> State<D> {
     fn expect_sign_of_life(&mut self, id: ConnectionId, limit: Duration) {
         let timer = self.timers.set(self.now, self.now + limit / 4, Due::SignOfLife(id));
         if let Some(connection) = self.get_mut(id) {
-            connection.sign_of_life = Some((timer, connection.sent));
+            connection.sign_of_life = Some(Box::new((timer, connection.sent)));
         }
     }
 
     /// The peer must have heard something by now.
     pub(crate) fn sign_of_life(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id).filter(|connection| connection.is_live()) else { return };
-        let (Some((_, sent)), Some(limit)) = (connection.sign_of_life, D::idle_limit(&connection.session)) else {
+        let (Some((_, sent)), Some(limit)) =
+            (connection.sign_of_life.as_deref().copied(), D::idle_limit(&connection.session))
+        else {
             return;
         };
         if connection.sent == sent && connection.out.is_empty() {
@@ -77,7 +79,7 @@ impl<D: Dialect> State<D> {
         let Some(connection) = self.get_mut(id) else { return };
         let timers = [
             connection.deadline.take(),
-            connection.sign_of_life.take().map(|(timer, _)| timer),
+            connection.sign_of_life.take().map(|sign| sign.0),
             connection.silence.take().map(|silence| silence.timer),
         ];
         for timer in timers.into_iter().flatten() {

@@ -227,7 +227,7 @@ impl<D: Dialect> State<D> {
         if let Some(connection) = self.get_mut(id)
             && connection.is_live()
         {
-            connection.phase = Phase::Ending(reason);
+            connection.phase = Phase::Ending(Box::new(reason));
             self.ending.push_back(id);
         }
     }

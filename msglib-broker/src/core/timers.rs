@@ -1,6 +1,7 @@
 //! Timers by due time, in the order in which they were set where that is the same.
 
 use super::answers::AnswerId;
+use core::num::NonZeroU64;
 use msglib_proto::Instant;
 use msglib_proto::transport::ConnectionId;
 use std::collections::BTreeMap;
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TimerId {
     at: Instant,
-    number: u64,
+    /// From 1 on, so that no timer is as large as a timer.
+    number: NonZeroU64,
 }
 
 /// What happens when a timer is due.
@@ -33,17 +35,23 @@ pub(crate) enum Due {
 
 /// An ordered map: setting, cancelling and firing take logarithmic time, and two timers due at once fire in the order in
 /// which they were set.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
     due: BTreeMap<TimerId, Due>,
     /// Those that were due when they were set: for the next step, so that a timer that sets itself anew cannot hold this one.
     overdue: BTreeMap<TimerId, Due>,
-    numbers: u64,
+    numbers: NonZeroU64,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers { due: BTreeMap::new(), overdue: BTreeMap::new(), numbers: NonZeroU64::MIN }
+    }
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, now: Instant, at: Instant, due: Due) -> TimerId {
-        self.numbers += 1;
+        self.numbers = self.numbers.saturating_add(1);
         let id = TimerId { at, number: self.numbers };
         if at > now { &mut self.due } else { &mut self.overdue }.insert(id, due);
         id

@@ -297,9 +297,9 @@ impl ConnectionHandler {
         loop {
             for link in self.channels.effects.blocked.drain(..) {
                 if let Some(client) = Client::find(&mut self.clients, link.connection)
-                    && !client.blocked_others.contains(&link.number)
+                    && !client.blocked.contains(&link.number)
                 {
-                    client.blocked_others.push(link.number);
+                    client.blocked.push(link.number);
                 }
             }
             let Some((link, reason)) = self.channels.effects.closing.pop() else { return };

@@ -22,9 +22,7 @@ pub(super) struct Client {
     pub(super) others: BTreeMap<LinkNumber, Other>,
     /// An `OPEN` whose answer is put off.
     pub(super) asked: Option<Box<OwnedOpen>>,
-    /// Of those, the ones that were found full.
-    pub(super) blocked_others: Vec<LinkNumber>,
-    /// Links whose consumer waits for room on the connection.
+    /// Links of both sorts that wait for room on the connection.
     pub(super) blocked: Vec<LinkNumber>,
 }
 
@@ -41,7 +39,7 @@ pub(super) struct Link {
 impl Client {
     pub(super) fn new(id: ConnectionId) -> Client {
         let (links, others, asked) = (Vec::new(), BTreeMap::new(), None);
-        Client { id, links, others, asked, blocked_others: Vec::new(), blocked: Vec::new() }
+        Client { id, links, others, asked, blocked: Vec::new() }
     }
 
     pub(super) fn find(clients: &mut [Option<Client>], id: ConnectionId) -> Option<&mut Client> {
@@ -74,12 +72,26 @@ impl Client {
     }
 
     pub(super) fn take_other(&mut self, number: LinkNumber) -> Option<Other> {
-        self.blocked_others.retain(|blocked| *blocked != number);
+        self.blocked.retain(|blocked| *blocked != number);
         self.others.remove(&number)
     }
 
+    /// Those that lead to queues.
     pub(super) fn take_blocked(&mut self) -> Vec<LinkNumber> {
-        core::mem::take(&mut self.blocked)
+        let others = &self.others;
+        let (apart, of_queues) =
+            core::mem::take(&mut self.blocked).into_iter().partition(|link| others.contains_key(link));
+        self.blocked = apart;
+        of_queues
+    }
+
+    /// Those that do not.
+    pub(super) fn take_blocked_others(&mut self) -> Vec<LinkNumber> {
+        let others = &self.others;
+        let (apart, of_queues) =
+            core::mem::take(&mut self.blocked).into_iter().partition(|link| others.contains_key(link));
+        self.blocked = of_queues;
+        apart
     }
 
     /// Every link, with its number.

@@ -62,7 +62,7 @@ impl ConnectionHandler {
     /// There is room again on a connection: those that were refused it are told.
     pub(super) fn others_drained(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         let Some(client) = Client::find(&mut self.clients, id) else { return };
-        for number in core::mem::take(&mut client.blocked_others) {
+        for number in client.take_blocked_others() {
             match self.place(id, number) {
                 Some(Where::Channel) => self.channel_drained(cx, id, number),
                 Some(Where::Topic) => self.unblock_subscriber(id, number),

@@ -414,7 +414,7 @@ fn undeliverable(
     match error {
         SendError::Full => {
             if let Some(client) = Client::find(clients, to.connection) {
-                client.blocked_others.push(to.link);
+                client.blocked.push(to.link);
             }
             Undeliverable::Full
         }

@@ -169,7 +169,7 @@ impl ConnectionHandler {
             deliver(cx, turn, shared).map_err(|error| match error {
                 SendError::Full => {
                     if let Some(client) = Client::find(clients, connection) {
-                        client.blocked_others.push(link);
+                        client.blocked.push(link);
                     }
                     Undeliverable::Full
                 }

@@ -48,7 +48,8 @@ pub struct Decoder {
     header: Option<Header>,
     /// The last frame that was put together here, while its parts may be borrowed.
     whole: Bytes,
-    failed: Option<ProtocolError>,
+    /// Elsewhere, for it is rare, and every connection has a decoder.
+    failed: Option<Box<ProtocolError>>,
 }
 
 impl Decoder {
@@ -80,7 +81,7 @@ impl Decoder {
     /// The rule that the peer broke and the offset in its stream, the same however the stream was cut. Terminal.
     #[inline]
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, ProtocolError> {
-        if let Some(error) = self.failed {
+        if let Some(error) = self.failed.as_deref().copied() {
             return Err(error);
         }
         if !self.whole.is_empty() {
@@ -275,7 +276,7 @@ impl Decoder {
     }
 
     fn give_up(&mut self, error: ProtocolError) -> ProtocolError {
-        self.failed = Some(error);
+        self.failed = Some(Box::new(error));
         self.partial = BytesMut::new();
         self.whole = Bytes::new();
         error

@@ -44,7 +44,7 @@ fn flows(quick: bool, most_connections: usize) -> Vec<Row> {
 }
 
 fn memory(quick: bool, most_connections: usize) -> Vec<Row> {
-    let (connections, note) = limited(6_000, most_connections);
+    let (connections, note) = limited(10_000, most_connections);
     let queues = if quick { 10_000 } else { 100_000 };
     vec![
         row(
