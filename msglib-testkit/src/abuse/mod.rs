@@ -7,7 +7,7 @@
 //! - the attacker gets the `ERROR` that PROTOCOL.md asks for, with its offset, and then the end; or is served, if what it
 //!   does is allowed;
 //! - the witnesses never wait for long, and each of their messages is confirmed, and arrives once and in order;
-//! - the broker has counted what it should, and afterwards serves the two witnesses and nobody else.
+//! - the broker has counted what it should, and afterwards serves the two witnesses and nobody else, and holds nothing of anybody.
 //!
 //! The suite knows the broker from outside: its bytes, its counters, its number of connections. What it asks of a backend
 //! is the contract of [`msglib_proto::transport`] and nothing else, so try [`mod@crate::conformance`] first.

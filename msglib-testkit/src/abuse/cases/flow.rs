@@ -1,7 +1,7 @@
 //! Links, numbers and credit (PROTOCOL §5 to §8), abused.
 
 use crate::abuse::raw::{self, MAX_LINKS, frame, hello};
-use crate::abuse::stage::{Ended, Heard, MOST_HELD, Stage};
+use crate::abuse::stage::{AttackerKey, Ended, Heard, MOST_HELD, Stage};
 use crate::conformance::{Fixture, Outcome};
 use msglib_proto::{ErrorCode, FrameType};
 
@@ -83,13 +83,26 @@ pub fn flow_more_than_the_credit<F: Fixture>(fixture: &mut F) -> Outcome {
 /// Pings without end, and no ear for the answers: what the broker holds for such a client has a bound, and when it reads at
 /// last it is served.
 pub fn flow_pings_with_the_pongs_unread<F: Fixture>(fixture: &mut F) -> Outcome {
-    // Where the transport itself has room for more, there is nothing to see.
-    const MOST: usize = 4 << 20;
-    const BATCH: u64 = 4_000;
     let mut stage = Stage::new(fixture);
     let key = stage.connect();
     stage.send(key, &hello());
     stage.hear(key, Heard::Other(FrameType::Welcome));
+    pings_unread(stage, key)
+}
+
+/// The same from the first byte on: not even the WELCOME is read.
+pub fn flow_pings_before_the_welcome_is_read<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut stage = Stage::new(fixture);
+    let key = stage.connect();
+    stage.reads(key, false);
+    stage.send(key, &hello());
+    pings_unread(stage, key)
+}
+
+fn pings_unread<F: Fixture>(mut stage: Stage<'_, F>, key: AttackerKey) -> Outcome {
+    // Where the transport itself has room for more, there is nothing to see.
+    const MOST: usize = 4 << 20;
+    const BATCH: u64 = 4_000;
     stage.reads(key, false);
     stage.take_moved();
     let (mut token, mut sent, mut stuck) = (0, 0, 0);
@@ -122,6 +135,24 @@ pub fn flow_acks_of_nothing<F: Fixture>(fixture: &mut F) -> Outcome {
         stage.send(key, &raw::ack(1, first, last));
     }
     stage.is_served(key);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// Acks of what was delivered to somebody else: a tag means something on its own link alone, so nothing is taken away (PROTOCOL §7.5).
+pub fn flow_acks_of_anothers_deliveries<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut stage = Stage::new(fixture);
+    let holder = stage.connect();
+    stage.send(holder, &[hello(), raw::open(1, 3), raw::publish(1, 1, b"mine"), raw::credit(1, 1)].concat());
+    stage.hear(holder, Heard::Delivery { tag: 1, count: 1 });
+    let thief = stage.connect();
+    stage.send(thief, &[hello(), raw::open(1, 2), raw::credit(1, 1), raw::ack(1, 1, u64::MAX), raw::ping(7)].concat());
+    stage.hear(thief, Heard::Pong { token: 7 });
+    stage.leave(holder);
+    // It was not acked, and comes back.
+    stage.hear(thief, Heard::Delivery { tag: 1, count: 2 });
+    stage.send(thief, &raw::ack(1, 1, 1));
+    stage.is_served(thief);
     stage.finish(0, 0);
     Ok(())
 }

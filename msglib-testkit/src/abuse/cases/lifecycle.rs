@@ -1,8 +1,9 @@
 //! Comings and goings (PROTOCOL §8).
 
 use crate::abuse::raw::{self, frame, hello, numbers};
-use crate::abuse::stage::{Heard, Stage};
+use crate::abuse::stage::{Heard, MAX_CONNECTIONS, Stage};
 use crate::conformance::{Fixture, Outcome};
+use core::time::Duration;
 use msglib_proto::{ErrorCode, FrameType};
 
 /// What comes behind a GOODBYE is neither acted on nor checked (PROTOCOL §8.2).
@@ -29,6 +30,50 @@ pub fn lifecycle_frames_after_error<F: Fixture>(fixture: &mut F) -> Outcome {
     let seen = stage.last_words(key);
     let expected = Some(Heard::Other(FrameType::Welcome));
     stage.check(seen == expected, "the WELCOME, then the end and no other word", seen);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// More connections than the broker takes: who is too many is told, and those who were there are served; when one has gone, the next
+/// comes in.
+pub fn lifecycle_more_connections_than_there_may_be<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut stage = Stage::new(fixture);
+    let crowd: Vec<_> = (2..MAX_CONNECTIONS).map(|_| stage.connect()).collect();
+    for key in &crowd {
+        stage.send(*key, &hello());
+        stage.hear(*key, Heard::Other(FrameType::Welcome));
+    }
+    for _ in 0..2 {
+        let key = stage.connect();
+        stage.is_told(key, ErrorCode::TOO_MANY_CONNECTIONS, 0);
+    }
+    let turned_away = stage.counters().turned_away;
+    stage.check(turned_away == 2, "two turned away", turned_away);
+    stage.is_served(crowd[0]);
+    let next = stage.connect();
+    stage.send(next, &hello());
+    stage.is_served(next);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// The client gives up after a millisecond without a byte, or after seven weeks: it gets its signs of life, and is served
+/// (PROTOCOL §4.2).
+pub fn lifecycle_idle_times_of_next_to_nothing_and_of_the_most<F: Fixture>(fixture: &mut F) -> Outcome {
+    const IDLE_MS: core::ops::Range<usize> = 32..36;
+    let mut stage = Stage::new(fixture);
+    for millis in [0, 1, u32::MAX] {
+        let mut bytes = hello();
+        bytes[IDLE_MS].copy_from_slice(&millis.to_be_bytes());
+        let key = stage.connect();
+        stage.send(key, &bytes);
+        stage.hear(key, Heard::Other(FrameType::Welcome));
+        (0..10).for_each(|_| stage.wait(Duration::from_millis(2)));
+        if millis == 1 {
+            stage.hear(key, Heard::Other(FrameType::Ping));
+        }
+        stage.is_served(key);
+    }
     stage.finish(0, 0);
     Ok(())
 }

@@ -50,12 +50,16 @@ macro_rules! __abuse_cases {
             flow_credit_that_goes_back
             flow_more_than_the_credit
             flow_pings_with_the_pongs_unread
+            flow_pings_before_the_welcome_is_read
             flow_acks_of_nothing
+            flow_acks_of_anothers_deliveries
             flow_links_in_a_loop
             flow_the_same_message_refused_again_and_again
             flow_deliveries_unread
             lifecycle_frames_after_goodbye
             lifecycle_frames_after_error
+            lifecycle_more_connections_than_there_may_be
+            lifecycle_idle_times_of_next_to_nothing_and_of_the_most
             lifecycle_a_crowd_that_comes_and_goes
             lifecycle_a_reset_inside_a_frame
         }

@@ -27,6 +27,9 @@ pub(super) const HANDSHAKE: Duration = Duration::from_millis(500);
 /// What the broker of each case holds for one connection at most: its reserve for answers, and what one turn reads.
 pub(super) const MOST_HELD: u64 = (RESERVE + READ_BLOCK * READS_PER_TURN) as u64;
 
+/// As many connections as the broker of each case takes at once, the witnesses' included.
+pub(super) const MAX_CONNECTIONS: usize = 40;
+
 const RESERVE: usize = 65_536;
 const READ_BLOCK: usize = 16_384;
 const READS_PER_TURN: usize = 4;
@@ -59,7 +62,10 @@ impl<'f, F: Fixture> Stage<'f, F> {
     /// A broker that serves the two witnesses already.
     pub(super) fn new(fixture: &'f mut F) -> Stage<'f, F> {
         let fixture = Rc::new(RefCell::new(fixture));
-        let core = CoreConfig::default().with_handshake_timeout(HANDSHAKE).with_reserve(RESERVE);
+        let core = CoreConfig::default()
+            .with_handshake_timeout(HANDSHAKE)
+            .with_reserve(RESERVE)
+            .with_max_connections(MAX_CONNECTIONS);
         let config = BrokerConfig::default().with_core(core);
         let config = config.with_read_block(READ_BLOCK).with_reads_per_turn(READS_PER_TURN);
         let limits = Limits::default().with_max_payload(MAX_PAYLOAD).with_max_links(MAX_LINKS);
@@ -108,6 +114,10 @@ impl<'f, F: Fixture> Stage<'f, F> {
         self.witnesses.publishes = false;
         self.until("each of the witnesses' messages confirmed and received", |stage| {
             stage.witnesses.is_done().then_some(())
+        });
+        self.until("nothing that is kept of anybody", |stage| {
+            let load = stage.broker.load();
+            (load.outbound == 0 && load.inbound == 0).then_some(())
         });
         let Counters { protocol_errors, handshake_timeouts, connected, disconnected, .. } = *self.counters();
         self.check(protocol_errors == violations, "so many broken protocols counted", violations);
