@@ -214,6 +214,13 @@ impl Error {
     }
 }
 
+/// For what opens a stream, beside what makes a connection of it.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::io(error)
+    }
+}
+
 impl From<End> for Error {
     fn from(end: End) -> Error {
         match end {

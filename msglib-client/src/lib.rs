@@ -3,6 +3,7 @@
 //! - [`Connection`] is the blocking client, over any `Read` and `Write`: a socket, a pipe, memory. On it:
 //!   [`publish_to_q`], [`publish_to_q_confirmed`], [`blocking_pull_subscribe_to_queue`], [`subscribe_with_prefetch`],
 //!   and for many messages a [`Publisher`].
+//! - [`Reconnecting`] is a client on it that outlives its connection.
 //! - [`Session`] is the machine below it, without IO, for event loops of the user's own.
 //!
 //! Nothing here opens a socket, reads a clock or starts a thread; what waits, and how long, is up to the stream. What a
@@ -39,6 +40,7 @@
 mod connection;
 mod error;
 mod number_ranges;
+mod reconnect;
 mod session;
 
 pub use connection::{
@@ -48,6 +50,7 @@ pub use connection::{
     subscribe_to_topic, subscribe_with_prefetch,
 };
 pub use error::Error;
+pub use reconnect::{Reconnecting, ReconnectingBuilder, ResendingPublisher, ResumingSubscription};
 pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionConfig, SessionError, UserFrame};
 
 // What the signatures above speak of, so that a client needs no other crate.

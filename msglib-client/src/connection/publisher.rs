@@ -5,7 +5,8 @@ use super::publishing::{Extras, PublisherId};
 use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
-use msglib_proto::{ChannelKind, ChannelName, Payload, PublishOptions};
+use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Payload, PublishOptions};
+use std::sync::Arc;
 
 /// A publisher's link to a channel, made by [`Connection::publisher_to_q`] and [`Connection::publisher`].
 ///
@@ -125,6 +126,16 @@ impl Publisher {
     /// [`Confirmation::wait`](super::Confirmation::wait) does.
     pub fn wait(&mut self) -> Result<(), Error> {
         self.connection.shared.wait(Patience::Wait, |state| state.all_answered(self.id))
+    }
+
+    /// Waits until all publishes up to this number have their outcome, or one was refused and not told.
+    pub(crate) fn wait_for(&self, number: u64) -> Result<(), Error> {
+        self.connection.shared.wait(Patience::Wait, |state| state.answered_upto(self.id, number))
+    }
+
+    /// A publish that was refused, by its number, if there is one that was not told: now it is.
+    pub(crate) fn take_refusal(&self) -> Option<(u64, ErrorCode, Arc<str>)> {
+        self.connection.shared.lock().take_refusal(self.id)
     }
 
     /// The number up to which all publishes have their outcome, as far as is known without reading: accepted, or refused

@@ -173,8 +173,8 @@ impl State {
     ) -> Poll<Result<u64, Error>> {
         self.check_alive()?;
         let publisher = self.publishers.held(id)?;
-        if let Some(refused) = publisher.next_untold() {
-            return Poll::Ready(Err(refused));
+        if let Some((number, code, text)) = publisher.next_untold() {
+            return Poll::Ready(Err(Error::Refused { number, code, text }));
         }
         if let Some(closed) = publisher.closed() {
             return Poll::Ready(Err(closed));
@@ -266,16 +266,28 @@ impl State {
     /// Ready when all that a handle has published has its outcome and it was told of all refusals, one with each call.
     pub(super) fn all_answered(&mut self, id: PublisherId) -> Poll<Result<(), Error>> {
         let publisher = self.publishers.held(id)?;
-        if let Some(refused) = publisher.next_untold() {
-            return Poll::Ready(Err(refused));
+        if let Some((number, code, text)) = publisher.next_untold() {
+            return Poll::Ready(Err(Error::Refused { number, code, text }));
         }
-        if publisher.answers.all() {
+        let last = publisher.answers.published;
+        self.answered_upto(id, last)
+    }
+
+    /// Ready when all that a handle has published up to this number has its outcome, or a refusal waits to be told.
+    pub(super) fn answered_upto(&mut self, id: PublisherId, number: u64) -> Poll<Result<(), Error>> {
+        let publisher = self.publishers.held(id)?;
+        if publisher.answers.upto() >= number || !publisher.untold.is_empty() {
             return Poll::Ready(Ok(()));
         }
         match publisher.closed().or_else(|| self.ended()) {
             Some(error) => Poll::Ready(Err(error)),
             None => Poll::Pending,
         }
+    }
+
+    /// The next publish of a handle that was refused and that it was not told of: it is now.
+    pub(super) fn take_refusal(&mut self, id: PublisherId) -> Option<(u64, ErrorCode, Arc<str>)> {
+        self.publishers.open.get_mut(&id)?.next_untold()
     }
 
     /// All that a handle has published up to this number has its outcome.
@@ -318,16 +330,16 @@ impl State {
 
 impl Publisher {
     /// The next publish that was refused and that the handle was not told of: it is now.
-    fn next_untold(&mut self) -> Option<Error> {
+    fn next_untold(&mut self) -> Option<(u64, ErrorCode, Arc<str>)> {
         let refusal = self.untold.front_mut()?;
         let (number, last) = (*refusal.numbers.start(), *refusal.numbers.end());
-        let error = Error::Refused { number, code: refusal.code, text: refusal.text.clone() };
+        let told = (number, refusal.code, refusal.text.clone());
         if number < last {
             refusal.numbers = number + 1..=last;
         } else {
             self.untold.pop_front();
         }
-        Some(error)
+        Some(told)
     }
 
     fn closed(&self) -> Option<Error> {
