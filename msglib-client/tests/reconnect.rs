@@ -216,7 +216,7 @@ fn a_publisher_keeps_as_many_as_it_may_and_one_more_waits() {
     let mut jobs = world.build(many).publisher_to_q("jobs").unwrap();
     broker.send(Frame::Opened { link: 1 });
     broker.send(Frame::Credit { link: 1, upto: 2_000 });
-    (0..1024).for_each(|_| drop(jobs.publish("x").unwrap()));
+    (1..=1024).for_each(|number| assert_eq!(jobs.publish("x").unwrap(), number));
     assert!(jobs.publish("x").unwrap_err().is_would_block());
 }
 
@@ -259,6 +259,7 @@ fn each_attempt_but_the_first_waits_and_is_told_why() {
     assert!(connection.ping().is_err());
     world.broker(WELCOME);
     client.connection().unwrap();
+    assert_eq!(broker.frames().last().unwrap(), "GOODBYE 0", "it is answered, whoever has a handle still");
     let waits = world.waits.lock().unwrap().clone();
     let steps = [1, 2, 4, 4, 1].map(|step| second * step);
     assert_eq!(waits.len(), steps.len(), "{waits:?}");
@@ -372,7 +373,7 @@ fn stubborn(world: &World) -> (Reconnecting, Receiver<()>) {
     let (began, news) = channel();
     let (wake, woken): (Sender<()>, _) = channel();
     let world = world.clone();
-    let client = Reconnecting::builder(1).wake_with(move || drop(wake.send(()))).build(
+    let client = Reconnecting::builder(1).wake_with(move || wake.send(()).unwrap_or_default()).build(
         move || world.connect(),
         move |_, _| {
             began.send(()).unwrap();

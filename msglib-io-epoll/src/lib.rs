@@ -3,7 +3,8 @@
 //! - For a broker: [`EpollSocketManager`], an implementation of
 //!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T16 of
 //!   [`msglib_proto::transport`].
-//! - For a client: [`connect`] and [`connect_unix`], which give a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out.
+//! - For a client: [`connect`] and [`connect_unix`], which give a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out; and
+//!   for one that reconnects a [`Pause`] and a [`seed`].
 //!
 //! The crate starts no thread, logs nothing and leaves signal dispositions alone: a write to a peer that is gone is an
 //! error and never a `SIGPIPE`. It runs on 64-bit Linux.
@@ -63,6 +64,7 @@ mod selector;
 mod send;
 mod stats;
 mod stream;
+mod system;
 mod token;
 mod unix;
 
@@ -71,3 +73,4 @@ pub use connect::{connect, connect_unix};
 pub use manager::EpollSocketManager;
 pub use stats::SocketStats;
 pub use stream::SocketStream;
+pub use system::{Pause, seed};

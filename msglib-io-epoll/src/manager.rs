@@ -17,7 +17,6 @@ use msglib_proto::transport::{
     Address, Close, ConnectionId, ConnectionManager, ConnectionTable, ListenerId, Peer, Readiness, Waker,
 };
 use socket2::Socket;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -401,10 +400,8 @@ impl ConnectionManager for EpollSocketManager {
         Some(self.selector.waker())
     }
 
-    /// From the system's entropy, by way of std's hasher, which is seeded from it: 64 bits of each of two.
     fn seed(&mut self) -> u128 {
-        let [high, low] = [RandomState::new(), RandomState::new()].map(|state| state.hash_one("msglib"));
-        u128::from(high) << 64 | u128::from(low)
+        crate::system::seed()
     }
 }
 

@@ -88,8 +88,8 @@ impl Builder {
     }
 
     /// What makes a read or a write of the stream return that waits in another thread, say a shutdown of the socket: called when the
-    /// connection is ended from outside of its calls, by a [`Stopper`](super::Stopper) or a [`Heart`](super::Heart). Later ones must not
-    /// wait either.
+    /// connection is ended from outside of its calls, by a [`Stopper`](super::Stopper) or a [`Heart`](super::Heart), and when it has ended
+    /// and a [`Reconnecting`](crate::Reconnecting) goes on to the next. Later ones must not wait either.
     pub fn unblock_with(mut self, unblock: impl Fn() + Send + Sync + 'static) -> Builder {
         self.unblock = Unblock::with(unblock);
         self

@@ -36,6 +36,14 @@ impl Connection {
         Stopper { shared: Arc::downgrade(&self.shared) }
     }
 
+    /// It has ended, and whoever else has a handle on it shall not keep its stream: what is still due is written, the goodbye that
+    /// answers the broker's, and the stream is done with.
+    pub(crate) fn hang_up(&self) {
+        // It fails if nothing may be written any more.
+        let _ = self.shared.flush();
+        self.shared.unblock();
+    }
+
     /// What keeps the connection alive while nothing else happens on it, and finds out when the broker is not.
     pub fn heart(&self) -> Heart {
         Heart { shared: Arc::downgrade(&self.shared), received: None, missed: 0 }

@@ -79,6 +79,11 @@ impl Shared {
     pub(super) fn end_with(&self, error: Error) {
         self.lock().break_with(error);
         self.notify();
+        self.unblock();
+    }
+
+    /// Makes reads and writes return that wait in other threads.
+    pub(super) fn unblock(&self) {
         self.unblock.call();
     }
 

@@ -121,10 +121,14 @@ impl Line {
         if !is_worth_another(&error) {
             return Err(error);
         }
-        if current.generation == generation {
-            current.connection = None;
-            current.why = Some(error);
+        if current.generation != generation {
+            return Ok(());
         }
+        current.why = Some(error);
+        let connection = current.connection.take();
+        drop(current);
+        // Publishers and subscriptions have it until they are called again.
+        connection.inspect(Connection::hang_up);
         Ok(())
     }
 

@@ -141,7 +141,12 @@ impl Reconnecting {
     ///
     /// As [`Connection::close`]. When that says `WouldBlock`, goodbye was said, and nobody waits for the broker's.
     pub fn close(&self) -> Result<(), Error> {
-        self.line.retire().map_or(Ok(()), |connection| connection.close())
+        let Some(connection) = self.line.retire() else { return Ok(()) };
+        let result = connection.close();
+        if !result.as_ref().is_err_and(Error::is_would_block) {
+            connection.hang_up();
+        }
+        result
     }
 }
 
