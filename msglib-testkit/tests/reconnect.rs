@@ -2,9 +2,12 @@
 //! waits move, and no sleep.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use msglib_broker::{Broker, ConnectionHandler, Ledger, QueueConfig, StockConfig};
-use msglib_client::{Connection, Error, Reconnecting, ReconnectingBuilder, ResendingPublisher, ResumingSubscription};
+use msglib_broker::{Broker, ConnectionHandler, Ledger, Native, QueueConfig, StockConfig};
+use msglib_client::{
+    Connection, Error, ErrorCode, Reconnecting, ReconnectingBuilder, ResendingPublisher, ResumingSubscription,
+};
 use msglib_io_memory::{InMemoryConnectionManager, MemoryStream, Transport};
+use msglib_testkit::{Harness, HarnessConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -268,4 +271,30 @@ fn a_broker_that_hangs_is_noticed_and_left_for_another() {
     }
     assert_eq!(*waits.lock().unwrap(), ["nothing came from the broker at hanging for 2 heartbeats"]);
     assert_eq!(well.lock().unwrap().handler().queue("jobs").unwrap().ledger.accepted, 1);
+}
+
+/// Neither has anything to say; the one whose heart beats is still there after ten times as long as a silent one is borne.
+#[test]
+fn a_broker_keeps_a_client_whose_heart_beats_and_gives_up_one_that_is_silent() {
+    let config = HarnessConfig::default().with_dialect(Native::default().with_idle_timeout(10 * SECOND));
+    let mut harness = Harness::with_config(ConnectionHandler::new(), config);
+    let [alive, silent] = [harness.connect(), harness.connect()];
+    for connection in [&alive, &silent] {
+        harness.step_until_ok("a greeting", || connection.welcome());
+    }
+    let mut heart = alive.heart();
+    let interval = heart.interval().expect("the broker has an idle time");
+    assert_eq!(interval, 5 * SECOND);
+    for beats in 1..=20 {
+        heart.beat().unwrap();
+        harness.settle();
+        harness.advance(interval);
+        harness.settle();
+        if beats == 2 {
+            let error = silent.ping().unwrap_err();
+            assert_eq!(error.code(), Some(ErrorCode::IDLE_TIMEOUT), "{error}");
+            assert!(error.is_worth_retrying());
+        }
+    }
+    harness.step_until_ok("a pong", || alive.ping());
 }
