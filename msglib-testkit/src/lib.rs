@@ -9,6 +9,7 @@
 //! - [`mod@replay`]: plays a production broker's recording back, exactly, or to another build of it.
 //! - [`mod@abuse`]: what hostile clients do to a broker over a backend, and whether it bears it.
 //! - [`mod@simulate`]: many clients and a broker from one seed, with faults, checkers, and a short story of a failure.
+//! - [`mod@model`]: what a work queue promises, done in the simplest way, and any operations in any order to compare a queue with it.
 //! - [`mod@strategies`]: proptest strategies for frames, streams and conversations, and a client that checks its broker.
 //! - [`Transform`]: records and a keystream over any transport, the shape of TLS.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod conformance;
 pub mod diagram;
 pub mod faults;
 mod harness;
+pub mod model;
 pub mod replay;
 pub mod simulate;
 pub mod strategies;

@@ -102,7 +102,7 @@ impl<C> Queue<C> {
         let is_ring_used = !self.fresh.is_empty();
         let (special, mut env) = self.parts(store, now);
         special.skip_number(is_ring_used);
-        departed.id = id;
+        (departed.id, departed.deliveries) = (id, 0);
         if departed.fate == Fate::Redriven {
             departed.cause = None;
         }
@@ -289,6 +289,8 @@ impl Special {
             deliveries: 0,
             priority: message.priority,
             key: message.key.map(Into::into),
+            expires: Instant::MAX,
+            ready: Instant::ZERO,
             cause: None,
             fate: Fate::DroppedNewest,
             is_dead_letter: false,
@@ -299,8 +301,9 @@ impl Special {
     /// A message that was never delivered and has nothing but its payload leaves the queue.
     pub(super) fn depart_plain(&mut self, env: &mut Env<'_>, payload: Stored, id: MessageId, fate: Fate) {
         let size = payload.len() + OVERHEAD;
-        let (key, cause) = (None, None);
-        let departed = Departed { payload, id, deliveries: 0, priority: 0, key, cause, fate, is_dead_letter: false };
+        let (expires, ready) = (Instant::MAX, Instant::ZERO);
+        let (deliveries, priority, key, cause, is_dead_letter) = (0, 0, None, None, false);
+        let departed = Departed { payload, id, deliveries, priority, key, expires, ready, cause, fate, is_dead_letter };
         self.depart(env, size, departed);
     }
 }

@@ -26,7 +26,8 @@ impl<C> Queue<C> {
 
     /// Delivers a message that waits, ready or delayed, to this consumer: out of turn, also when the queue is
     /// [paused](Queue::pause), and whether or not the consumer has allowed one. It is in flight then, and the offer says under which
-    /// tag. `None` if there is no such message that waits, or no such consumer, or it holds as much as it may
+    /// tag; where keys are sticky, its key goes to this consumer from now on. `None` if there is no such message that waits, or no such
+    /// consumer, or it holds as much as it may
     /// ([`max_in_flight`](super::QueueConfig::max_in_flight)).
     ///
     /// ```

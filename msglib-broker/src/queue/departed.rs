@@ -3,7 +3,7 @@
 use super::cause::{Cause, DeathReason};
 use super::message::MessageId;
 use super::store::{Store, Stored};
-use msglib_proto::Payload;
+use msglib_proto::{Instant, Payload};
 use std::sync::Arc;
 
 /// A message that has left its queue, and not by an ack. Its payload is still in the store: it must be put into another queue
@@ -16,6 +16,9 @@ pub struct Departed {
     pub(super) deliveries: u32,
     pub(super) priority: u32,
     pub(super) key: Option<Arc<[u8]>>,
+    /// When its time was over, and its delay, for one that may come back.
+    pub(super) expires: Instant,
+    pub(super) ready: Instant,
     /// Of a dead letter; and of a message that has come to its end in a queue of dead letters.
     pub(super) cause: Option<Box<Cause>>,
     pub(super) fate: Fate,

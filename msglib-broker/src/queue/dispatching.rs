@@ -208,10 +208,11 @@ impl<C> Queue<C> {
         loop {
             let (_, Some(only)) = special.next(!self.fresh.is_empty())? else { return Some(None) };
             let max_in_flight = self.config.max_in_flight;
-            if self.consumers.get(only).is_some_and(|consumer| consumer.room(max_in_flight) > 0) {
-                return Some(Some(only));
+            match self.consumers.get(only) {
+                Some(consumer) if consumer.room(max_in_flight) > 0 => return Some(Some(only)),
+                Some(_) => special.park(only),
+                None => special.gone(only),
             }
-            special.park(only);
         }
     }
 
@@ -287,6 +288,12 @@ impl Special {
     fn park(&mut self, consumer: ConsumerId) {
         if let Waits::Ordered(order) = &mut self.waits {
             order.park(consumer);
+        }
+    }
+
+    fn gone(&mut self, consumer: ConsumerId) {
+        if let Waits::Ordered(order) = &mut self.waits {
+            order.gone(consumer);
         }
     }
 }

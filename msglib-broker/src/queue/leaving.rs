@@ -113,15 +113,17 @@ impl<C> Queue<C> {
         redriven
     }
 
-    /// A message that was taken out by [`redrive`](Queue::redrive) stays after all: it waits again, in its place.
+    /// A message that was taken out by [`redrive`](Queue::redrive) stays after all: it waits again, as long as it would have, and behind the
+    /// others if it was never delivered.
     pub fn put_back(&mut self, store: &mut Store, now: Instant, departed: Departed) {
         self.books.one_more(departed.size());
         let (special, mut env) = self.parts(store, now);
         special.tallies.redriven -= 1;
         let mut record = Record::new(departed.payload, departed.id);
         (record.priority, record.cause, record.deliveries) = (departed.priority, departed.cause, departed.deliveries);
+        record.expires = departed.expires;
         let ticket = special.messages.insert(record, departed.key.as_deref());
-        special.make_ready(&mut env, ticket);
+        special.wait(&mut env, ticket, departed.ready.since(now));
         self.update_plain();
     }
 

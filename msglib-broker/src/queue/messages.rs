@@ -256,9 +256,11 @@ impl Messages {
     pub(super) fn depart(&mut self, ticket: Ticket, fate: Fate) -> Option<Departed> {
         let record = self.record_mut(ticket);
         let (id, deliveries, priority, cause) = (record.id, record.deliveries, record.priority, record.cause.take());
+        let expires = record.expires;
+        let ready = if record.state() == State::Delayed { record.until() } else { Instant::ZERO };
         let key = record.key.map(|key| self.keys.share(key));
         let payload = self.remove(ticket)?;
-        Some(Departed { payload, id, deliveries, priority, key, cause, fate, is_dead_letter: false })
+        Some(Departed { payload, id, deliveries, priority, key, expires, ready, cause, fate, is_dead_letter: false })
     }
 
     /// What is left of all of them.

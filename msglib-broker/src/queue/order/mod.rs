@@ -50,6 +50,12 @@ pub trait Order: Send {
         let _ = consumer;
     }
 
+    /// The message that is next is for this consumer only, and it is not there any more: the order shall name somebody else for it, or
+    /// another message. By default the latter, as [`park`](Order::park).
+    fn gone(&mut self, consumer: ConsumerId) {
+        self.park(consumer);
+    }
+
     /// A consumer can have messages again, or is gone.
     fn unpark(&mut self, consumer: ConsumerId) {
         let _ = consumer;

@@ -123,6 +123,10 @@ impl Order for StickyByKey {
             }
             group.line.remove(messages, ticket);
         });
+        // Out of turn it may have gone to another than the one for which the key was put aside.
+        if self.groups[index].place == Place::Aside {
+            self.put_in_turn(index);
+        }
         if self.turns.front() == Some(&index) {
             self.turns.rotate_left(1);
         }
@@ -151,6 +155,13 @@ impl Order for StickyByKey {
         if let Some(index) = self.turns.pop_front() {
             self.change(index, |group| group.place = Place::Aside);
             self.aside.entry(consumer).or_default().push(index);
+        }
+    }
+
+    /// Others hold messages of the key, which they got out of turn; whoever gets the next has the key.
+    fn gone(&mut self, _: ConsumerId) {
+        if let Some(index) = self.turns.front().copied() {
+            self.change(index, |group| group.bound = None);
         }
     }
 

@@ -201,3 +201,29 @@ fn whatever_is_named_is_where_it_should_be() {
         }
     }
 }
+
+/// Found by the model: the key stayed with somebody who was gone.
+#[test]
+fn a_sticky_key_goes_on_when_the_one_that_got_it_out_of_turn_is_gone() {
+    let mut queue = indexed(OrderKind::StickyByKey);
+    let ids = ["x1", "x2", "x3"].map(|payload| queue.push(NewMessage::new(payload).with_key(b"x")).unwrap());
+    let (a, b) = (queue.consumer('a', 1), queue.consumer('b', 0));
+    assert_eq!(queue.deliveries(), ["a1×1 x1"]);
+    assert!(queue.deliver_by_id(ids[1], b).is_some());
+    queue.remove(b);
+    queue.allow(a, 9);
+    assert_eq!(queue.deliveries(), ["a2×2 x2", "a3×1 x3"]);
+}
+
+/// Found by the model: it was looked for only when the other had room.
+#[test]
+fn a_sticky_key_that_was_put_aside_goes_to_whoever_gets_it_out_of_turn() {
+    let mut queue = indexed(OrderKind::StickyByKey);
+    let ids = ["x1", "x2", "x3"].map(|payload| queue.push(NewMessage::new(payload).with_key(b"x")).unwrap());
+    let (_a, b) = (queue.consumer('a', 1), queue.consumer('b', 0));
+    assert_eq!(queue.deliveries(), ["a1×1 x1"]);
+    queue.allow(b, 2);
+    assert!(queue.deliveries().is_empty(), "the key is with a, which can have no more");
+    assert!(queue.deliver_by_id(ids[1], b).is_some());
+    assert_eq!(queue.deliveries(), ["b2×1 x3"]);
+}

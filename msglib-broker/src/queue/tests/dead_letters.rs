@@ -162,3 +162,44 @@ fn whoever_watches_is_told_of_every_end_but_acks() {
     assert_eq!(fates, [(1, DroppedOldest), (2, DroppedOldest), (4, Expired), (3, Refused)]);
     assert_eq!(queue.store.payloads(), 0);
 }
+
+/// Found by the model: it said how often it was delivered where it came from.
+#[test]
+fn a_dead_letter_that_is_dropped_as_it_comes_was_never_delivered_there() {
+    let mut queue = dying(Redelivery::default());
+    let mut dead = Queue::<char>::new(QueueConfig::default().with_max_messages(0).with_overflow(Overflow::DropNewest));
+    dead.watch();
+    queue.push_all(&["1"]);
+    let a = queue.consumer('a', 9);
+    queue.deliveries();
+    queue.settle(a, 1..=1, Settling::ForGood);
+    let departed = queue.queue.take_departed().unwrap();
+    let (store, now) = (&mut queue.store, queue.now);
+    let id = dead.admit(store, now, departed).unwrap();
+    let dropped = dead.take_departed().unwrap();
+    assert_eq!((dropped.id(), dropped.fate(), dropped.deliveries()), (id, Fate::DroppedNewest, 0));
+    dropped.discard(store);
+}
+
+/// Found by the model: it was there for ever, and ready at once.
+#[test]
+fn a_dead_letter_that_is_put_back_keeps_its_time_and_its_delay() {
+    let mut queue = dying(Redelivery::default());
+    let config = QueueConfig::default().with_ttl(9 * SECOND).with_delay(5 * SECOND);
+    let mut dead = Fixture::new(config);
+    queue.push_all(&["1"]);
+    let a = queue.consumer('a', 9);
+    queue.deliveries();
+    queue.settle(a, 1..=1, Settling::ForGood);
+    let departed = queue.queue.take_departed().unwrap();
+    core::mem::swap(&mut queue.store, &mut dead.store);
+    let id = dead.queue.admit(&mut dead.store, dead.now, departed).unwrap();
+    dead.advance(SECOND);
+    let before = dead.queue.message(&dead.store, id).map(|message| (message.place, message.expires)).unwrap();
+    let departed = dead.queue.redrive(1, |_| true).pop().unwrap();
+    dead.queue.put_back(&mut dead.store, dead.now, departed);
+    let after = dead.queue.message(&dead.store, id).map(|message| (message.place, message.expires)).unwrap();
+    assert_eq!(after, before);
+    dead.advance(8 * SECOND);
+    assert_eq!((dead.ledger().expired, dead.len()), (1, 0));
+}
