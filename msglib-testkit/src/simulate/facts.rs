@@ -5,6 +5,7 @@
 //! lost with its connection. Where it cannot know, it says so ([`Outcome::Unknown`], [`Place::Perhaps`]), and a checker must
 //! allow for both.
 
+use super::featured::Featured;
 use super::schedule::Settling;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, Instant, LinkState};
 use std::collections::VecDeque;
@@ -51,6 +52,8 @@ pub struct Facts {
     /// Messages of this life that are not over.
     pub(super) open: Vec<MessageNumber>,
     pub(super) life: u32,
+    /// What the clients of the features know.
+    pub featured: Featured,
     pub(super) is_healed: bool,
     /// The broker says goodbye to all, of its own accord.
     pub(super) is_ending: bool,
@@ -488,6 +491,7 @@ impl Facts {
             }
             _ => {}
         }
+        self.featured.sent(connection, frame, self.now);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         match *frame {
             Frame::Publish { number, confirm, payload, .. } => self.published(index, number, confirm, payload.len()),
@@ -523,6 +527,7 @@ impl Facts {
             }
             _ => {}
         }
+        self.featured.received(connection, frame);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         let link = &mut self.links[index.0];
         match *frame {
@@ -575,6 +580,7 @@ impl Facts {
             self.links[index.0].state = LinkState::Free;
         }
         self.connections[connection.0].numbers.clear();
+        self.featured.ended(connection);
     }
 
     /// Another handler begins, which knows nothing of what was before.
@@ -582,6 +588,7 @@ impl Facts {
         self.life += 1;
         self.open.clear();
         self.queues.fill(QueueFacts::default());
+        self.featured.begins_anew();
     }
 
     /// Everything is at rest, so whoever takes part has read all, and the broker has read all of theirs.
@@ -601,6 +608,11 @@ impl Facts {
             }
         }
         self.forget_what_is_over();
+        let Facts { featured, connections, now, .. } = self;
+        featured.rested(*now, |ConnectionNumber(at)| {
+            let connection = &connections[at];
+            connection.is_listening && !connection.is_over && !connection.is_leaving
+        });
     }
 }
 

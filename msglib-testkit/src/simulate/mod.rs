@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `streams`, `setup`, `schedule` | from a seed to limits and to a list of operations, each of which means something alone |
 //! | `world`, `client`, `guest`, `play` | the broker, the clients' ends, the handler inside, and what an operation does |
+//! | `featured` | clients of topics and services, and what they know |
 //! | `facts` | the independent model: what the clients know for certain |
 //! | `checker`, `checkers`, `books` | what is a violation |
 //! | `trace`, `report`, `shrink`, `simulation` | what is left of a run, and how a failure gets short |
@@ -17,6 +18,7 @@ mod checker;
 pub mod checkers;
 mod client;
 mod facts;
+pub mod featured;
 mod guest;
 mod play;
 mod report;

@@ -20,6 +20,7 @@ impl<H: Handler + 'static> World<'_, H> {
     pub(super) fn play(&mut self, operation: Operation) -> Result<bool, Violation> {
         match operation {
             Operation::Client(client, action) => return self.act(client % self.setup.clients, action),
+            Operation::Featured(client, deed) => return self.do_deed(client, deed),
             Operation::Steps(count) => {
                 for _ in 0..count {
                     self.tick()?;
@@ -357,6 +358,9 @@ impl<H: Handler + 'static> World<'_, H> {
         self.heal()?;
         self.rest()?;
         self.drain()?;
+        if self.setup.featured > 0 {
+            self.drain_featured()?;
+        }
         self.look(|checker, view| checker.drained(view))?;
         self.rest()?;
         self.tear_down()?;

@@ -3,6 +3,7 @@
 //! Each operation means something whatever came before it: a publish by a client that is not connected connects first. So a
 //! schedule from which any of them are taken out is a schedule as well, and shrinking needs to know nothing else.
 
+use super::featured::{Deed, draw};
 use super::setup::Setup;
 use super::streams::{Random, Streams};
 use core::fmt;
@@ -14,6 +15,8 @@ use msglib_proto::Verdict;
 pub enum Operation {
     /// A client.
     Client(usize, Action),
+    /// A client of the features.
+    Featured(usize, Deed),
     /// So many steps of the broker; each time everybody writes and reads what there is.
     Steps(usize),
     /// Everybody goes on until nothing moves any more; then the books are compared.
@@ -179,6 +182,10 @@ pub(super) fn schedule(setup: &Setup, streams: &mut Streams) -> Vec<Operation> {
     let mut operations = Vec::with_capacity(setup.operations + setup.operations / 8);
     while operations.len() < setup.operations {
         operations.push(weights.draw(&mut streams.workload, setup));
+        if setup.featured > 0 && streams.featured.chance(300) {
+            let client = streams.featured.below(setup.featured);
+            operations.push(Operation::Featured(client, draw(&mut streams.featured)));
+        }
         if is_due(&mut streams.workload, setup.rest_every) {
             operations.push(Operation::Rest);
         }
@@ -317,6 +324,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Operation::Client(client, action) => write!(f, "client {client}: {action}"),
+            Operation::Featured(client, deed) => write!(f, "client {client} of the features: {deed}"),
             Operation::Steps(1) => f.write_str("a step of the broker"),
             Operation::Steps(count) => write!(f, "{count} steps of the broker"),
             Operation::Rest => f.write_str("everything comes to rest"),

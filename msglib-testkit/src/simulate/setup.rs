@@ -12,6 +12,8 @@ pub struct Setup {
     pub clients: usize,
     /// Queues that they use. 1 to 200.
     pub queues: usize,
+    /// Clients beside them that use topics and services, 0 to 16; see [`Simulation::featured`](super::Simulation::featured).
+    pub featured: usize,
     /// Operations in the run's schedule, before it is healed and drained.
     pub operations: usize,
     /// What goes to the stock handler; a handler of the user's own need not look at it.
@@ -60,6 +62,7 @@ impl Setup {
         Setup {
             clients: 2 + random.below(5),
             queues: 1 + random.below(3),
+            featured: 0,
             operations,
             stock: stock(random, payload),
             broker,

@@ -49,6 +49,7 @@ pub struct Simulation<H> {
     is_calm: bool,
     before: Option<BeforeEach>,
     is_own: bool,
+    featured: usize,
 }
 
 type Adjust = Rc<dyn Fn(&mut Setup)>;
@@ -56,6 +57,9 @@ type BeforeEach = Rc<dyn Fn(usize, &Operation)>;
 
 /// Operations in a schedule unless something else is said.
 const OPERATIONS: usize = 7_500;
+
+/// Clients of the features that come with the stock handler.
+const FEATURED: usize = 3;
 
 impl Simulation<ConnectionHandler> {
     /// The run of `seed` with the stock handler, 7,500 operations, and every checker.
@@ -70,8 +74,10 @@ impl Simulation<ConnectionHandler> {
             is_calm: false,
             before: None,
             is_own: false,
+            featured: 0,
         };
-        simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
+        let simulation = simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues);
+        simulation.featured(FEATURED)
     }
 }
 
@@ -86,8 +92,17 @@ impl<H: Handler + 'static> Simulation<H> {
         let Simulation { seed, operations, parts, adjust, keep, is_calm, before, .. } = self;
         let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate };
         let checkers = Vec::new();
-        let simulation = Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own: true };
+        let simulation =
+            Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own: true, featured: 0 };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
+    }
+
+    /// With so many clients, up to 16, that use topics and services as the stock handler has them, and the checkers of these: 3 with the
+    /// stock handler, none with another one.
+    pub fn featured(self, clients: usize) -> Simulation<H> {
+        let is_new = self.featured == 0 && clients > 0;
+        let simulation = Simulation { featured: clients.min(16), ..self };
+        if is_new { simulation.check_all(checkers::of_features) } else { simulation }
     }
 
     /// Without any checker but for panics; for handlers whose channels are no work queues. Add those that hold:
@@ -187,6 +202,7 @@ impl<H: Handler + 'static> Simulation<H> {
     fn play(&self, keep: Option<&[usize]>, is_calm: bool, is_traced: bool) -> (Report, Vec<Moment>, Vec<Operation>) {
         let mut streams = Streams::new(self.seed);
         let mut setup = Setup::new(&mut streams.setup, self.operations);
+        setup.featured = self.featured;
         self.adjust.iter().for_each(|adjust| adjust(&mut setup));
         if is_calm {
             setup.faults = FaultPlan::new(0);

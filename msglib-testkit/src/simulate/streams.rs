@@ -61,6 +61,8 @@ pub(super) struct Streams {
     pub(super) process: Random,
     /// What the broker is given as its own seed.
     pub(super) broker: Random,
+    /// What the clients of the features do.
+    pub(super) featured: Random,
 }
 
 impl Streams {
@@ -74,6 +76,7 @@ impl Streams {
             clock: stream(),
             process: stream(),
             broker: stream(),
+            featured: stream(),
         }
     }
 }

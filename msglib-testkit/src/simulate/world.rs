@@ -13,11 +13,14 @@ use crate::{Transcript, TranscriptLog};
 use msglib_broker::{Broker, Counters, Handler, Native};
 use msglib_io_memory::{Clock, InMemoryConnectionManager, Transport};
 use msglib_proto::transport::ConnectionManager;
-use msglib_proto::{Frame, Hello};
+use msglib_proto::{ChannelKind, Feature, Frame, Hello, LinkState};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
+
+/// What the clients of the features offer.
+const FEATURES: u64 = Feature::Topics.bit() | Feature::Requests.bit();
 
 const ENDPOINT: &str = "broker";
 
@@ -85,7 +88,7 @@ impl<'p, H: Handler + 'static> World<'p, H> {
             parts,
             facts: Facts::new(setup.queues),
             accounts: vec![None; setup.queues],
-            clients: (0..setup.clients + setup.queues).map(|_| None).collect(),
+            clients: (0..setup.clients + setup.queues + setup.featured).map(|_| None).collect(),
             setup,
             clock: transport.clock(),
             transport,
@@ -139,10 +142,11 @@ impl<H: Handler + 'static> World<'_, H> {
         let connection = self.facts.connected(client, takes);
         self.note(|| What::Client { client, words: format!("connects ({connection})") });
         self.clients[client] = Some(Client::new(connection, stream, takes));
+        let features = if client >= self.first_featured() { FEATURES } else { 0 };
         let hello = Hello {
             min_version: 1,
             max_version: 1,
-            features: 0,
+            features,
             max_payload: takes,
             idle_ms: 0,
             name: "simulated",
@@ -266,7 +270,13 @@ impl<H: Handler + 'static> World<'_, H> {
         self.hash.bytes(bytes);
         loop {
             match decoder.decode(&mut bytes) {
-                Ok(Some(frame)) => self.received(client, connection, &frame)?,
+                Ok(Some(frame)) => {
+                    let features = if let Frame::Welcome(welcome) = frame { welcome.features } else { 0 };
+                    self.received(client, connection, &frame)?;
+                    if features > 0 {
+                        decoder.agree_on(features);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => self.seen(&Seen::NoFrame(connection, &error.to_string()))?,
             }
@@ -282,7 +292,12 @@ impl<H: Handler + 'static> World<'_, H> {
         self.seen(&Seen::Received(connection, frame))?;
         // The client's half of the end of a link, unless that was its first (PROTOCOL §5.3).
         let must_close = matches!(frame, Frame::Closed { .. })
-            && self.facts.find_link(connection, frame.link()).is_some_and(|link| !self.facts.link(link).gave_up);
+            && (self.facts.find_link(connection, frame.link()).is_some_and(|link| !self.facts.link(link).gave_up)
+                || self
+                    .facts
+                    .featured
+                    .find(connection, frame.link())
+                    .is_some_and(|link| self.facts.featured.link(link).state != LinkState::Closing));
         self.facts.received(connection, frame);
         let facts = self.facts.connection(connection);
         if facts.is_leaving || facts.last_word.is_some() {
@@ -575,7 +590,12 @@ fn words(frame: &Frame<'_>) -> String {
                 (true, false) => "publish",
                 _ => "consume",
             };
-            format!("OPEN link {} to queue {}, to {what}", open.link, open.name)
+            let kind = match open.kind {
+                ChannelKind::TOPIC => "topic",
+                ChannelKind::SERVICE => "service",
+                _ => "queue",
+            };
+            format!("OPEN link {} to {kind} {}, to {what}", open.link, open.name)
         }
         Frame::Hello(_) => "HELLO".to_owned(),
         Frame::Welcome(_) => "WELCOME".to_owned(),

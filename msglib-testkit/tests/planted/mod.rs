@@ -4,6 +4,7 @@
 //! The table says which checker each is for, and a seed with which it is found; `cargo run --release --example simulate -- --planted`
 //! looks for such seeds anew.
 
+pub mod featured;
 pub mod handlers;
 pub mod output;
 pub mod transports;
@@ -14,6 +15,9 @@ use msglib_testkit::simulate::{Report, Setup, Simulation};
 
 /// Operations of a run that looks for a planted bug.
 pub const OPERATIONS: usize = 1_000;
+
+/// Clients of the features.
+const CLIENTS: usize = 4;
 
 /// A bug, and who must find it.
 pub struct Planted {
@@ -30,6 +34,10 @@ enum Run {
     /// In a handler that shows no books, so that only its clients can find it.
     Closed(handlers::Bug),
     Output(output::Rewrite),
+    /// In what is said to the clients of the features.
+    FeaturedOutput(output::Rewrite),
+    /// In what becomes of what they say.
+    FeaturedHandler(featured::Rewrite),
     Transport(transports::Bug),
     /// A fault that breaks the transport's contract.
     Breach(Fault),
@@ -39,7 +47,18 @@ impl Planted {
     /// A run of the seed with the bug.
     pub fn run(&self, seed: u64) -> Report {
         let simulation = Simulation::new(seed).operations(OPERATIONS);
+        let featured = simulation.featured(CLIENTS);
+        // The others are found with their known seeds by what plain clients see.
+        let simulation = Simulation::new(seed).operations(OPERATIONS).featured(0);
         match self.run {
+            Run::FeaturedHandler(rewrite) => {
+                let simulation = featured.handler(move |setup| featured::Buggy::new(rewrite, setup)).featured(CLIENTS);
+                simulation.books(|handler, name| handler.books(name)).run()
+            }
+            Run::FeaturedOutput(rewrite) => featured
+                .adjust(with_room)
+                .transport(move |manager| Box::new(output::Output::new(manager, rewrite)))
+                .run(),
             Run::Handler(bug) => {
                 let simulation = simulation.handler(move |setup| Buggy::new(bug, setup));
                 simulation.books(|handler, name| handler.books(name)).run()
@@ -154,11 +173,46 @@ planted! {
     Breach Fault::ClockBack, "I28 ", 1;
     Breach Fault::CorruptRead, "I32 " | "I3 ", 1;
     Breach Fault::CorruptWrite, "I33 " | "I3 ", 3;
+    FeaturedOutput featured::names_another_topic, "I20 ", 1;
+    FeaturedOutput featured::names_no_topic, "I20 ", 1;
+    FeaturedOutput featured::changes_what_is_told, "I20 ", 1;
+    FeaturedOutput featured::keeps_what_is_new, "I19 ", 1;
+    FeaturedOutput featured::takes_last_values_for_new, "I19 ", 2;
+    FeaturedOutput featured::loses_gaps, "I19 ", 1;
+    FeaturedOutput featured::tells_gaps_twice, "I19 ", 1;
+    FeaturedOutput featured::tells_twice, "I19 ", 1;
+    FeaturedOutput featured::skips_a_tag, "I19 ", 1;
+    FeaturedOutput featured::replies_twice, "I21 ", 1;
+    FeaturedOutput featured::replies_to_another, "I21 ", 1;
+    FeaturedOutput featured::loses_replies, "I21 ", 1;
+    FeaturedOutput featured::loses_refusals, "I21 ", 1;
+    FeaturedOutput featured::changes_replies, "I21 ", 1;
+    FeaturedOutput featured::is_out_of_time, "I21 ", 1;
+    FeaturedOutput featured::has_more_time, "I21 ", 1;
+    FeaturedOutput featured::asks_with_other_words, "I21 ", 1;
+    FeaturedHandler featured::publishes_twice, "I19 ", 1;
+    FeaturedHandler featured::publishes_nothing, "I19 ", 1;
+    FeaturedHandler featured::publishes_elsewhere, "I20 ", 1;
+    FeaturedHandler featured::keeps_nothing, "I19 ", 1;
+    FeaturedHandler featured::keeps_everything, "I19 ", 1;
+    FeaturedHandler featured::forgets_answers, "I21 ", 3;
+    FeaturedHandler featured::refuses_what_is_answered, "I21 ", 1;
+    FeaturedHandler featured::waits_for_ever, "I21 ", 1;
+    FeaturedHandler featured::waits_too_short, "I21 ", 1;
+    FeaturedHandler featured::asks_twice, "I21 ", 1;
+    FeaturedHandler featured::allows_nothing, "I19 " | "I21 ", 2;
     Transport transports::Bug::LosesLastWords, "I32 ", 1;
 }
 
 /// The same three frames around nothing wrong: what is caught then is not the bug.
 pub const HARMLESS: &[Planted] = &[
+    Planted {
+        name: "a wrapper with the features",
+        caught_by: &[],
+        seed: 1,
+        run: Run::FeaturedHandler(featured::nothing),
+    },
+    Planted { name: "features that pass", caught_by: &[], seed: 1, run: Run::FeaturedOutput(output::nothing) },
     Planted { name: "a wrapper without a bug", caught_by: &[], seed: 1, run: Run::Handler(handlers::Bug::None) },
     Planted { name: "frames that pass unchanged", caught_by: &[], seed: 1, run: Run::Output(output::nothing) },
     Planted { name: "a transport without a bug", caught_by: &[], seed: 1, run: Run::Transport(transports::Bug::None) },

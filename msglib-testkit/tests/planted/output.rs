@@ -2,7 +2,7 @@
 
 use msglib_broker::transport::{Close, Readiness, Waker};
 use msglib_broker::{ConnectionId, ConnectionManager, ErrorCode, Frame, Instant, Payload};
-use msglib_proto::{Decoder, Limits, SendQueue, encode};
+use msglib_proto::{Decoder, Feature, Limits, SendQueue, encode};
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::time::Duration;
@@ -51,7 +51,12 @@ impl<M: ConnectionManager> ConnectionManager for Output<M> {
     }
     fn write(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(id)?;
-        let fresh = || Stream { decoder: Decoder::new(&Limits::default()), frames: 0, out: SendQueue::new() };
+        let fresh = || {
+            let mut decoder = Decoder::new(&Limits::default());
+            // A frame of a feature is said only where it was agreed on.
+            decoder.agree_on(Feature::all_bits());
+            Stream { decoder, frames: 0, out: SendQueue::new() }
+        };
         let stream = self.streams.entry(id).or_insert_with(fresh);
         let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
         let mut input = &bytes[..];
@@ -79,7 +84,7 @@ impl<M: ConnectionManager> ConnectionManager for Output<M> {
     }
 }
 
-fn say(out: &mut SendQueue, frame: &Frame<'_>) {
+pub fn say(out: &mut SendQueue, frame: &Frame<'_>) {
     encode(frame, out).expect("the frame has an encoding");
 }
 

@@ -6,6 +6,7 @@
 //! | I2 nothing lost, I27 nothing left | the end of the run |
 //! | I3 nothing unexpected, I4 nothing refused, I5 counts, I6 one holder, I7 settled is settled, I9 order, I11 credit | deliveries, as clients see them |
 //! | I12 no lost wake-up, I13 publish credit, I22 one outcome, I26 everybody is answered | points of rest |
+//! | I19 and I20 topics, I21 requests | clients of these [features](super::featured) |
 //! | I24 what waits for a connection, I28 beginnings and ends, I25 budgets of frames | the broker that the run drives |
 //! | I32 ends, I33 the wire | frames, as clients see them |
 //! | I37 panics | every step: one that nobody planned is a violation, whatever the checkers say |
@@ -16,12 +17,14 @@
 //! network are on.
 //!
 //! Not yet, for there is nothing to check: priorities (I10), expiry, delay, leases, delivery limits and dead letters (I14 to
-//! I18), topics (I19, I20) and requests (I21).
+//! I18).
 
 mod books;
 mod deliveries;
 mod handler;
 mod publishing;
+mod requests;
+mod topics;
 mod wire;
 
 use super::checker::Checker;
@@ -36,6 +39,18 @@ pub fn of_the_protocol<H: 'static>(setup: &Setup) -> Vec<Box<dyn Checker<H>>> {
         Box::new(handler::Lifecycle::default()),
         Box::new(handler::BoundedOutbound::new(setup)),
         Box::new(publishing::OneOutcome),
+    ]
+}
+
+/// What a broker of topics and services promises, to the clients that [`Simulation::featured`](super::Simulation::featured) adds.
+pub fn of_features<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
+    vec![
+        Box::new(topics::Meant),
+        Box::new(topics::OneCopy),
+        Box::new(topics::NoneMissing),
+        Box::new(topics::LastValues),
+        Box::new(requests::OneAnswer::default()),
+        Box::new(requests::OneResponder),
     ]
 }
 

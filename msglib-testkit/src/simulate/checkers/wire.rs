@@ -23,7 +23,9 @@ impl<H> Checker<H> for Wire {
                 let broker = broker_state(facts, connection);
                 let link = match frame.frame_type().scope() {
                     Scope::Link => {
-                        facts.find_link(connection, frame.link()).map_or(LinkState::Free, |link| facts.link(link).state)
+                        let featured = || facts.featured.find(connection, frame.link());
+                        let other = || featured().map_or(LinkState::Free, |link| facts.featured.link(link).state);
+                        facts.find_link(connection, frame.link()).map_or_else(other, |link| facts.link(link).state)
                     }
                     Scope::Connection | Scope::Any => LinkState::Free,
                 };
@@ -151,8 +153,10 @@ impl<H> Checker<H> for Answers {
             if let Some(ping) = connection.pings.back() {
                 return Err(format!("{number} sent PING {ping} and waits for a PONG").into());
             }
-            for link in connection.numbers.iter().flatten() {
-                match facts.link(*link).state {
+            let featured = facts.featured.of(number).map(|(link, there)| (format!("link {link}"), there.state));
+            let plain = connection.numbers.iter().flatten().map(|link| (link.to_string(), facts.link(*link).state));
+            for (link, state) in plain.chain(featured) {
+                match state {
                     LinkState::Opening => return Err(format!("{number} waits for its {link} to be opened").into()),
                     LinkState::Closing => return Err(format!("{number} waits for its {link} to be closed").into()),
                     _ => {}

@@ -1,0 +1,216 @@
+//! Bugs in what clients of topics and services are told, and in what becomes of what they say.
+
+use super::output::say;
+use msglib_broker::{
+    ChannelName, ConnectionHandler, Context, ErrorCode, Event, Frame, Frames, Handler, Native, Payload, Reject,
+};
+use msglib_proto::{PublishOptions, SendQueue};
+use msglib_testkit::simulate::{Account, Setup, stock_books};
+
+/// Tells the handler something else than a frame; `nth` counts the frames of all.
+pub type Rewrite = for<'a> fn(nth: u64, frame: Frame<'a>, tell: &mut dyn FnMut(Frame<'a>));
+
+/// The stock handler, which is told something else.
+pub struct Buggy {
+    rewrite: Rewrite,
+    inner: ConnectionHandler,
+    frames: u64,
+}
+
+impl Buggy {
+    pub fn new(rewrite: Rewrite, setup: &Setup) -> Buggy {
+        Buggy { rewrite, inner: ConnectionHandler::with_config(setup.stock.clone()), frames: 0 }
+    }
+
+    pub fn books(&self, name: ChannelName<'_>) -> Option<Account> {
+        stock_books(&self.inner, name)
+    }
+}
+
+impl Handler for Buggy {
+    fn handle(&mut self, cx: &mut Context<'_>, event: Event<'_>) -> Result<(), Reject> {
+        let Event::Frame { from, frame } = event else { return self.inner.handle(cx, event) };
+        self.frames += 1;
+        let mut result = Ok(());
+        (self.rewrite)(self.frames, frame, &mut |frame| {
+            let outcome = self.inner.handle(cx, Event::Frame { from, frame });
+            if result.is_ok() {
+                result = outcome;
+            }
+        });
+        result
+    }
+
+    fn features(&self) -> u64 {
+        self.inner.features()
+    }
+
+    fn started(&mut self, cx: &mut Context<'_>) {
+        self.inner.started(cx);
+    }
+
+    fn frames(&mut self, cx: &mut Context<'_>, frames: Frames<'_, Native>) {
+        let from = frames.from();
+        frames.for_each(cx, |cx, frame| self.handle(cx, Event::Frame { from, frame }));
+    }
+
+    fn end_of_step(&mut self, cx: &mut Context<'_>) {
+        self.inner.end_of_step(cx);
+    }
+}
+
+/// Bug by bug: what the handler is told instead.
+macro_rules! tells {
+    ($($name:ident: |$nth:ident, $tell:ident| { $($pattern:pat $(if $guard:expr)? => $body:expr),* $(,)? };)+) => {
+        $(
+            pub fn $name<'a>($nth: u64, frame: Frame<'a>, $tell: &mut dyn FnMut(Frame<'a>)) {
+                let _ = $nth;
+                match frame {
+                    $($pattern $(if $guard)? => $body,)*
+                    #[allow(unreachable_patterns, reason = "the honest one takes all")]
+                    frame => $tell(frame),
+                }
+            }
+        )+
+    };
+}
+
+/// Whether it is a topic's.
+fn is_topics(options: &PublishOptions<'_>) -> bool {
+    options.topic.is_some()
+}
+
+tells! {
+    nothing: |nth, tell| {};
+    publishes_twice: |nth, tell| {
+        frame @ Frame::PublishWith { .. } if nth.is_multiple_of(5) => {
+            tell(frame);
+            tell(frame);
+        },
+    };
+    publishes_nothing: |nth, tell| { Frame::PublishWith { .. } if nth.is_multiple_of(5) => {} };
+    publishes_elsewhere: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } if is_topics(&options) => {
+            options.topic = Some(b"a");
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
+    keeps_nothing: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, options, payload, .. } if is_topics(&options) => {
+            tell(Frame::PublishWith { link, number, confirm, retain: false, options, payload });
+        },
+    };
+    keeps_everything: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, options, payload, .. } => {
+            tell(Frame::PublishWith { link, number, confirm, retain: true, options, payload });
+        },
+    };
+    forgets_answers: |nth, tell| { Frame::Reply { .. } if nth.is_multiple_of(5) => {} };
+    refuses_what_is_answered: |nth, tell| {
+        Frame::Reply { link, number, .. } => {
+            tell(Frame::NoReply { link, number, code: ErrorCode::user(7), text: "not today" });
+        },
+    };
+    waits_for_ever: |nth, tell| {
+        Frame::Request { link, number, payload, .. } => {
+            tell(Frame::Request { link, number, deadline_ms: u32::MAX, payload });
+        },
+    };
+    waits_too_short: |nth, tell| {
+        Frame::Request { link, number, deadline_ms, payload } => {
+            tell(Frame::Request { link, number, deadline_ms: deadline_ms / 2, payload });
+        },
+    };
+    asks_twice: |nth, tell| {
+        frame @ Frame::Request { .. } => {
+            tell(frame);
+            tell(frame);
+        },
+    };
+    allows_nothing: |nth, tell| { Frame::Credit { upto, .. } if upto >= 100 => {} };
+}
+
+/// Bug by bug: what is said instead of a frame.
+macro_rules! says {
+    ($($name:ident: |$nth:ident, $out:ident| { $($pattern:pat $(if $guard:expr)? => $body:expr),+ $(,)? };)+) => {
+        $(
+            pub fn $name($nth: u64, frame: &Frame<'_>, $out: &mut SendQueue) {
+                let _ = $nth;
+                match *frame {
+                    $($pattern $(if $guard)? => $body,)+
+                    _ => say($out, frame),
+                }
+            }
+        )+
+    };
+}
+
+says! {
+    names_another_topic: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained, mut options, payload } if options.topic.is_some() => {
+            options.topic = Some(b"a/b/c/d");
+            say(out, &Frame::DeliveryWith { link, tag, count, retained, options, payload });
+        },
+    };
+    names_no_topic: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained: false, options, payload } if options.topic.is_some() => {
+            say(out, &Frame::Delivery { link, tag, count, payload });
+        },
+    };
+    changes_what_is_told: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained, options, payload } => {
+            let mut changed = payload.to_vec();
+            changed.push(1);
+            let payload = Payload::from(&changed);
+            say(out, &Frame::DeliveryWith { link, tag, count, retained, options, payload });
+        },
+    };
+    keeps_what_is_new: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, options, payload, .. } => {
+            say(out, &Frame::DeliveryWith { link, tag, count, retained: true, options, payload });
+        },
+    };
+    takes_last_values_for_new: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained: true, options, payload } if options.topic.is_some() => {
+            say(out, &Frame::DeliveryWith { link, tag, count, retained: false, options, payload });
+        },
+    };
+    loses_gaps: |nth, out| { Frame::Gap { .. } => {} };
+    tells_gaps_twice: |nth, out| {
+        Frame::Gap { link, lost } => for _ in 0..2 { say(out, &Frame::Gap { link, lost }) },
+    };
+    tells_twice: |nth, out| {
+        ref frame @ Frame::DeliveryWith { .. } => for _ in 0..2 { say(out, frame) },
+    };
+    skips_a_tag: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained, options, payload } => {
+            say(out, &Frame::DeliveryWith { link, tag: tag + 1, count, retained, options, payload });
+        },
+    };
+    replies_twice: |nth, out| { ref frame @ Frame::Reply { .. } => for _ in 0..2 { say(out, frame) } };
+    replies_to_another: |nth, out| {
+        Frame::Reply { link, number, payload } if number > 1 => {
+            say(out, &Frame::Reply { link, number: number - 1, payload });
+        },
+    };
+    loses_replies: |nth, out| { Frame::Reply { .. } => {} };
+    loses_refusals: |nth, out| { Frame::NoReply { .. } if nth.is_multiple_of(3) => {} };
+    changes_replies: |nth, out| {
+        Frame::Reply { link, number, .. } => say(out, &Frame::Reply { link, number, payload: Payload::from("yes") }),
+    };
+    is_out_of_time: |nth, out| {
+        Frame::Reply { link, number, .. } => {
+            say(out, &Frame::NoReply { link, number, code: ErrorCode::TIMED_OUT, text: "" });
+        },
+    };
+    has_more_time: |nth, out| {
+        Frame::Request { link, number, deadline_ms, payload } => {
+            say(out, &Frame::Request { link, number, deadline_ms: deadline_ms + 1, payload });
+        },
+    };
+    asks_with_other_words: |nth, out| {
+        Frame::Request { link, number, deadline_ms, .. } => {
+            say(out, &Frame::Request { link, number, deadline_ms, payload: Payload::from("what?") });
+        },
+    };
+}
