@@ -153,6 +153,8 @@ pub struct View<'a, H> {
     pub handler: &'a H,
     /// What the handler says of each queue; `None` if it does not say, or has no such queue.
     pub accounts: &'a [Option<Account>],
+    /// As `accounts`, of the queues with settings: [`JOBS`](super::featured::JOBS).
+    pub jobs: &'a [Option<Account>],
     /// What the broker has done.
     pub counters: &'a Counters,
     /// What it had done before its last step.

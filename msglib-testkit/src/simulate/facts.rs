@@ -5,7 +5,7 @@
 //! lost with its connection. Where it cannot know, it says so ([`Outcome::Unknown`], [`Place::Perhaps`]), and a checker must
 //! allow for both.
 
-use super::featured::Featured;
+use super::featured::{Channel, Featured, Jobs};
 use super::schedule::Settling;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, Instant, LinkState};
 use std::collections::VecDeque;
@@ -54,6 +54,8 @@ pub struct Facts {
     pub(super) life: u32,
     /// What the clients of the features know.
     pub featured: Featured,
+    /// And of queues with settings.
+    pub jobs: Jobs,
     pub(super) is_healed: bool,
     /// The broker says goodbye to all, of its own accord.
     pub(super) is_ending: bool,
@@ -491,6 +493,9 @@ impl Facts {
             }
             _ => {}
         }
+        if let Some(link) = self.featured.find(connection, frame.link()) {
+            self.jobs.sent(&self.featured, link, frame, self.now);
+        }
         self.featured.sent(connection, frame, self.now);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         match *frame {
@@ -526,6 +531,9 @@ impl Facts {
                 }
             }
             _ => {}
+        }
+        if let Some(link) = self.featured.find(connection, frame.link()) {
+            self.jobs.received(&self.featured, link, frame, self.now);
         }
         self.featured.received(connection, frame);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
@@ -580,6 +588,11 @@ impl Facts {
             self.links[index.0].state = LinkState::Free;
         }
         self.connections[connection.0].numbers.clear();
+        for (link, there) in self.featured.of(connection) {
+            if let Channel::Jobs(queue) = there.channel {
+                self.jobs.over(link, queue, Outcome::Unknown);
+            }
+        }
         self.featured.ended(connection);
     }
 
@@ -589,6 +602,7 @@ impl Facts {
         self.open.clear();
         self.queues.fill(QueueFacts::default());
         self.featured.begins_anew();
+        self.jobs.begins_anew();
     }
 
     /// Everything is at rest, so whoever takes part has read all, and the broker has read all of theirs.
@@ -608,10 +622,15 @@ impl Facts {
             }
         }
         self.forget_what_is_over();
-        let Facts { featured, connections, now, .. } = self;
-        featured.rested(*now, |ConnectionNumber(at)| {
+        let Facts { featured, jobs, connections, now, .. } = self;
+        let takes_part = |ConnectionNumber(at): ConnectionNumber| {
             let connection = &connections[at];
             connection.is_listening && !connection.is_over && !connection.is_leaving
+        };
+        featured.rested(*now, takes_part);
+        jobs.rested(*now, |link| {
+            let link = featured.link(link);
+            link.state != LinkState::Free && takes_part(link.connection)
         });
     }
 }

@@ -39,6 +39,7 @@ pub use facts::{
 pub use report::{Failure, Report, Story, parse_kept};
 pub use schedule::{Action, Operation, Settling, Violence};
 pub use setup::Setup;
-pub use simulation::Simulation;
+pub use simulation::{Simulation, stock_host};
 pub use streams::Random;
 pub use trace::{Moment, What};
+pub use world::Host;

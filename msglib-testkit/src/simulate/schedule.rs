@@ -3,7 +3,7 @@
 //! Each operation means something whatever came before it: a publish by a client that is not connected connects first. So a
 //! schedule from which any of them are taken out is a schedule as well, and shrinking needs to know nothing else.
 
-use super::featured::{Deed, draw};
+use super::featured::{Deed, HostAct, JOBS, draw, draw_host};
 use super::setup::Setup;
 use super::streams::{Random, Streams};
 use core::fmt;
@@ -17,6 +17,8 @@ pub enum Operation {
     Client(usize, Action),
     /// A client of the features.
     Featured(usize, Deed),
+    /// The host program, with a queue that has settings.
+    Host(usize, HostAct),
     /// So many steps of the broker; each time everybody writes and reads what there is.
     Steps(usize),
     /// Everybody goes on until nothing moves any more; then the books are compared.
@@ -185,6 +187,10 @@ pub(super) fn schedule(setup: &Setup, streams: &mut Streams) -> Vec<Operation> {
         if setup.featured > 0 && streams.featured.chance(300) {
             let client = streams.featured.below(setup.featured);
             operations.push(Operation::Featured(client, draw(&mut streams.featured)));
+            if is_due(&mut streams.featured, 60) {
+                let (queue, act) = draw_host(&mut streams.featured);
+                operations.push(Operation::Host(queue, act));
+            }
         }
         if is_due(&mut streams.workload, setup.rest_every) {
             operations.push(Operation::Rest);
@@ -325,6 +331,7 @@ impl fmt::Display for Operation {
         match *self {
             Operation::Client(client, action) => write!(f, "client {client}: {action}"),
             Operation::Featured(client, deed) => write!(f, "client {client} of the features: {deed}"),
+            Operation::Host(queue, act) => write!(f, "the host program: {act:?} {}", JOBS[queue]),
             Operation::Steps(1) => f.write_str("a step of the broker"),
             Operation::Steps(count) => write!(f, "{count} steps of the broker"),
             Operation::Rest => f.write_str("everything comes to rest"),

@@ -3,7 +3,7 @@
 use super::streams::Random;
 use crate::faults::{FaultPlan, Severity};
 use msglib_broker::{BrokerConfig, CoreConfig, QueueConfig, StockConfig};
-use msglib_proto::{ChannelName, Limits};
+use msglib_proto::{ChannelName, Limits, QueueOrder, QueueSettings};
 
 /// The choices of one run, made from its seed; [`Simulation::adjust`](super::Simulation::adjust) can change them.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Setup {
     pub queues: usize,
     /// Clients beside them that use topics and services, 0 to 16; see [`Simulation::featured`](super::Simulation::featured).
     pub featured: usize,
+    /// The settings of the queues that they use: [`JOBS`](super::featured::JOBS).
+    pub jobs: Vec<QueueSettings>,
     /// Operations in the run's schedule, before it is healed and drained.
     pub operations: usize,
     /// What goes to the stock handler; a handler of the user's own need not look at it.
@@ -75,6 +77,8 @@ impl Setup {
             process_every: never_often(random, &[300, 1_000]),
             rest_every: random.pick(&[20, 60, 150]),
             faults: faults(random),
+            // Last, so that the rest is as it was.
+            jobs: jobs(random),
         }
     }
 }
@@ -114,6 +118,23 @@ fn stock(random: &mut Random, payload: usize) -> StockConfig {
         .with_publish_window(random.pick(&[16, 17, 100, 1_024]))
         .with_deliveries_per_step(random.pick(&[1, 3, 16_384]))
         .with_deliveries_per_turn(random.pick(&[1, 2, 4_096]))
+}
+
+fn jobs(random: &mut Random) -> Vec<QueueSettings> {
+    let mut one = || QueueSettings {
+        order: random.chance(400).then_some(QueueOrder::Priority),
+        lease_ms: random.pick(&[None, None, Some(10_000), Some(60_000)]),
+        max_deliveries: random.pick(&[None, Some(1), Some(3)]),
+        dead_letter: Some(queue_of_the_dead().to_owned()),
+        ttl_ms: random.pick(&[None, None, Some(30_000)]),
+        delay_ms: random.pick(&[None, None, Some(500)]),
+        ..QueueSettings::default()
+    };
+    vec![one(), one(), QueueSettings::default()]
+}
+
+fn queue_of_the_dead() -> ChannelName<'static> {
+    super::featured::job_queue(super::featured::DEAD)
 }
 
 fn faults(random: &mut Random) -> FaultPlan {

@@ -3,15 +3,16 @@
 use super::books::{Books, stock_books};
 use super::checker::{Checker, Violation};
 use super::checkers;
+use super::featured::HostAct;
 use super::report::{Failure, Report, Story, VIOLATION};
 use super::schedule::{Operation, schedule};
 use super::setup::Setup;
 use super::shrink::shrink;
 use super::streams::Streams;
 use super::trace::{Moment, What};
-use super::world::{Decorate, Parts, World};
+use super::world::{Decorate, Host, Parts, World};
 use crate::faults::FaultPlan;
-use msglib_broker::{ConnectionHandler, Handler};
+use msglib_broker::{ChannelName, ConnectionHandler, Context, Handler, QueueConfig};
 use msglib_proto::transport::ConnectionManager;
 use std::rc::Rc;
 
@@ -67,7 +68,12 @@ impl Simulation<ConnectionHandler> {
         let simulation = Simulation {
             seed,
             operations: OPERATIONS,
-            parts: Parts { make: Rc::new(stock_handler), books: Some(stock_books), decorate: None },
+            parts: Parts {
+                make: Rc::new(stock_handler),
+                books: Some(stock_books),
+                decorate: None,
+                host: Some(stock_host),
+            },
             checkers: Vec::new(),
             adjust: Vec::new(),
             keep: None,
@@ -81,6 +87,22 @@ impl Simulation<ConnectionHandler> {
     }
 }
 
+/// What the host program does with the queues of the stock handler.
+pub fn stock_host(
+    handler: &mut ConnectionHandler,
+    cx: &mut Context<'_>,
+    queue: ChannelName<'static>,
+    act: HostAct,
+    config: &QueueConfig,
+) -> bool {
+    match act {
+        HostAct::Declare => handler.declare(cx, queue, config.clone()).is_ok(),
+        HostAct::Pause => handler.pause(cx, queue),
+        HostAct::Resume => handler.resume(cx, queue),
+        HostAct::Purge => handler.purge(cx, queue),
+    }
+}
+
 fn stock_handler(setup: &Setup) -> ConnectionHandler {
     ConnectionHandler::with_config(setup.stock.clone())
 }
@@ -90,7 +112,7 @@ impl<H: Handler + 'static> Simulation<H> {
     /// are those of the protocol and of work queues; what was added before is gone.
     pub fn handler<G: Handler + 'static>(self, make: impl Fn(&Setup) -> G + 'static) -> Simulation<G> {
         let Simulation { seed, operations, parts, adjust, keep, is_calm, before, .. } = self;
-        let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate };
+        let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate, host: None };
         let checkers = Vec::new();
         let simulation =
             Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own: true, featured: 0 };
@@ -126,6 +148,12 @@ impl<H: Handler + 'static> Simulation<H> {
     /// Where the handler's books are, so that they are compared with what the clients know.
     pub fn books(mut self, books: Books<H>) -> Simulation<H> {
         self.parts.books = Some(books);
+        self
+    }
+
+    /// How the host program declares, pauses, resumes and purges the handler's queues; without it nobody uses queues with settings.
+    pub fn host(mut self, host: Host<H>) -> Simulation<H> {
+        self.parts.host = Some(host);
         self
     }
 

@@ -4,13 +4,14 @@ use super::books::{Account, Books};
 use super::checker::{Checker, Ended, Seen, View, Violation};
 use super::client::{Client, Read1};
 use super::facts::{ConnectionNumber, Facts};
+use super::featured::{HostAct, Jobs, job_queue};
 use super::guest::{Guest, Planned, Room};
 use super::setup::{Setup, queue_name};
 use super::streams::Random;
 use super::trace::{Moment, TraceHash, What};
 use crate::faults::{Faulty, Tally};
 use crate::{Transcript, TranscriptLog};
-use msglib_broker::{Broker, Counters, Handler, Native};
+use msglib_broker::{Broker, ChannelName, Context, Counters, Handler, Native, QueueConfig};
 use msglib_io_memory::{Clock, InMemoryConnectionManager, Transport};
 use msglib_proto::transport::ConnectionManager;
 use msglib_proto::{ChannelKind, Feature, Frame, Hello, LinkState};
@@ -20,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What the clients of the features offer.
-const FEATURES: u64 = Feature::Topics.bit() | Feature::Requests.bit();
+const FEATURES: u64 = Feature::Queues.bit() | Feature::Topics.bit() | Feature::Requests.bit();
 
 const ENDPOINT: &str = "broker";
 
@@ -38,7 +39,11 @@ pub(super) struct Parts<H> {
     pub(super) make: Rc<dyn Fn(&Setup) -> H>,
     pub(super) books: Option<Books<H>>,
     pub(super) decorate: Option<Decorate>,
+    pub(super) host: Option<Host<H>>,
 }
+
+/// Does something with a queue on behalf of the host program; whether it could.
+pub type Host<H> = fn(&mut H, &mut Context<'_>, ChannelName<'static>, HostAct, &QueueConfig) -> bool;
 
 type WorldBroker<H> = Broker<Guest<H>, Faulty<Box<dyn ConnectionManager>>>;
 
@@ -57,6 +62,7 @@ pub(super) struct World<'p, H: Handler> {
     pub(super) facts: Facts,
     checkers: Vec<Box<dyn Checker<H>>>,
     accounts: Vec<Option<Account>>,
+    job_accounts: Vec<Option<Account>>,
     counters_before: Counters,
     pub(super) hash: TraceHash,
     pub(super) trace: Option<Vec<Moment>>,
@@ -96,6 +102,7 @@ impl<'p, H: Handler + 'static> World<'p, H> {
             room,
             ghosts: Vec::new(),
             checkers,
+            job_accounts: Vec::new(),
             counters_before: Counters::default(),
             hash: TraceHash::new(),
             trace: is_traced.then(Vec::new),
@@ -109,6 +116,10 @@ impl<'p, H: Handler + 'static> World<'p, H> {
         };
         world.facts.may_be_cut = world.setup.may_be_cut();
         world.start_broker();
+        if world.setup.featured > 0 {
+            world.facts.jobs = Jobs::new(&world.setup.jobs);
+            world.declare_jobs();
+        }
         world
     }
 
@@ -401,6 +412,10 @@ impl<H: Handler + 'static> World<'_, H> {
         self.is_replacing = false;
         self.facts.is_ending = false;
         self.start_broker();
+        self.facts.jobs.restarts();
+        if fresh && self.setup.featured > 0 {
+            self.declare_jobs();
+        }
         self.note(|| {
             What::Note(format!("another broker begins, with {} handler", if fresh { "a new" } else { "the same" }))
         });
@@ -417,6 +432,16 @@ impl<H: Handler + 'static> World<'_, H> {
         if let Some(broker) = &self.broker {
             self.facts.now = broker.connection_manager().now();
         }
+    }
+
+    pub(super) fn has_host(&self) -> bool {
+        self.parts.host.is_some()
+    }
+
+    /// The host program does something with a queue.
+    pub(super) fn operate(&mut self, name: ChannelName<'static>, act: HostAct, config: &QueueConfig) -> bool {
+        let (Some(host), Some(broker)) = (self.parts.host, &mut self.broker) else { return false };
+        broker.act(|guest, cx| host(&mut guest.room.borrow_mut().handler, cx, name, act, config))
     }
 
     fn start_broker(&mut self) {
@@ -530,12 +555,16 @@ impl<H: Handler + 'static> World<'_, H> {
             for (queue, account) in self.accounts.iter_mut().enumerate() {
                 *account = books(&room.handler, queue_name(queue));
             }
+            let queues = if self.has_host() && self.setup.featured > 0 { self.setup.jobs.len() } else { 0 };
+            self.job_accounts.clear();
+            self.job_accounts.extend((0..queues).map(|queue| books(&room.handler, job_queue(queue))));
         }
         let view = View {
             facts: &self.facts,
             setup: &self.setup,
             handler: &room.handler,
             accounts: &self.accounts,
+            jobs: &self.job_accounts,
             counters: broker.counters(),
             counters_before: &self.counters_before,
             connections,

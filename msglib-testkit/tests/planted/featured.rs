@@ -2,10 +2,12 @@
 
 use super::output::say;
 use msglib_broker::{
-    ChannelName, ConnectionHandler, Context, ErrorCode, Event, Frame, Frames, Handler, Native, Payload, Reject,
+    ChannelName, ConnectionHandler, Context, ErrorCode, Event, Frame, Frames, Handler, Native, Payload, QueueConfig,
+    Reject,
 };
-use msglib_proto::{PublishOptions, SendQueue};
-use msglib_testkit::simulate::{Account, Setup, stock_books};
+use msglib_proto::{Cause, PublishOptions, SendQueue, Settling};
+use msglib_testkit::simulate::featured::HostAct;
+use msglib_testkit::simulate::{Account, Setup, stock_books, stock_host};
 
 /// Tells the handler something else than a frame; `nth` counts the frames of all.
 pub type Rewrite = for<'a> fn(nth: u64, frame: Frame<'a>, tell: &mut dyn FnMut(Frame<'a>));
@@ -20,6 +22,16 @@ pub struct Buggy {
 impl Buggy {
     pub fn new(rewrite: Rewrite, setup: &Setup) -> Buggy {
         Buggy { rewrite, inner: ConnectionHandler::with_config(setup.stock.clone()), frames: 0 }
+    }
+
+    pub fn host(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: ChannelName<'static>,
+        act: HostAct,
+        config: &QueueConfig,
+    ) -> bool {
+        stock_host(&mut self.inner, cx, queue, act, config)
     }
 
     pub fn books(&self, name: ChannelName<'_>) -> Option<Account> {
@@ -83,12 +95,14 @@ fn is_topics(options: &PublishOptions<'_>) -> bool {
 tells! {
     nothing: |nth, tell| {};
     publishes_twice: |nth, tell| {
-        frame @ Frame::PublishWith { .. } if nth.is_multiple_of(5) => {
+        frame @ Frame::PublishWith { options: PublishOptions { topic: Some(_), .. }, .. } if nth.is_multiple_of(5) => {
             tell(frame);
             tell(frame);
         },
     };
-    publishes_nothing: |nth, tell| { Frame::PublishWith { .. } if nth.is_multiple_of(5) => {} };
+    publishes_nothing: |nth, tell| {
+        Frame::PublishWith { options: PublishOptions { topic: Some(_), .. }, .. } if nth.is_multiple_of(5) => {},
+    };
     publishes_elsewhere: |nth, tell| {
         Frame::PublishWith { link, number, confirm, retain, mut options, payload } if is_topics(&options) => {
             options.topic = Some(b"a");
@@ -125,6 +139,69 @@ tells! {
         frame @ Frame::Request { .. } => {
             tell(frame);
             tell(frame);
+        },
+    };
+    forgets_delays: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
+            options.delay_ms = options.delay_ms.map(|_| 0);
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
+    forgets_times_to_live: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
+            options.ttl_ms = None;
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
+    turns_priorities_round: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
+            options.priority = options.priority.map(|priority| 9 - priority);
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
+    forgets_producers: |nth, tell| { Frame::Producer { .. } => {} };
+    acks_what_is_extended: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Extend { .. } } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::Ack });
+        },
+    };
+    extends_too_short: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Extend { .. } } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::Extend { lease_ms: 1 } });
+        },
+    };
+    extends_too_long: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Extend { .. } } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::Extend { lease_ms: 1 << 40 } });
+        },
+    };
+    has_it_again_at_once: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Again { priority, .. } } => {
+            let settling = Settling::Again { delay_ms: Some(0), priority };
+            tell(Frame::Settle { link, first, last, confirm, settling });
+        },
+    };
+    acks_what_comes_again: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Again { .. } } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::Ack });
+        },
+    };
+    kills_what_comes_again: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::Again { .. } } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::ForGood });
+        },
+    };
+    acks_what_is_dead: |nth, tell| {
+        Frame::Settle { link, first, last, confirm, settling: Settling::ForGood } => {
+            tell(Frame::Settle { link, first, last, confirm, settling: Settling::Ack });
+        },
+    };
+    settles_all: |nth, tell| {
+        Frame::Ack { link, .. } => tell(Frame::Ack { link, first: 1, last: u64::MAX }),
+    };
+    says_nothing_of_settlings: |nth, tell| {
+        Frame::Settle { link, first, last, settling, .. } => {
+            tell(Frame::Settle { link, first, last, confirm: false, settling });
         },
     };
     allows_nothing: |nth, tell| { Frame::Credit { upto, .. } if upto >= 100 => {} };
@@ -208,9 +285,58 @@ says! {
             say(out, &Frame::Request { link, number, deadline_ms: deadline_ms + 1, payload });
         },
     };
+    settles_one_more: |nth, out| {
+        Frame::Settled { link, first, last, count } => {
+            say(out, &Frame::Settled { link, first, last, count: count + 1 });
+        },
+    };
+    tells_no_cause: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, options, payload, .. } if options.cause.is_some() => {
+            say(out, &Frame::Delivery { link, tag, count, payload });
+        },
+    };
+    tells_another_cause: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained, mut options, payload } if options.cause.is_some() => {
+            options.cause = options.cause.map(|cause| Cause { reason: ErrorCode::DROPPED, ..cause });
+            say(out, &Frame::DeliveryWith { link, tag, count, retained, options, payload });
+        },
+    };
+    tells_one_hop_more: |nth, out| {
+        Frame::DeliveryWith { link, tag, count, retained, mut options, payload } if options.cause.is_some() => {
+            options.cause = options.cause.map(|cause| Cause { hops: cause.hops + 1, ..cause });
+            say(out, &Frame::DeliveryWith { link, tag, count, retained, options, payload });
+        },
+    };
+    counts_no_attempts: |nth, out| {
+        Frame::DeliveryWith { link, tag, retained, options, payload, .. } => {
+            say(out, &Frame::DeliveryWith { link, tag, count: 1, retained, options, payload });
+        },
+    };
     asks_with_other_words: |nth, out| {
         Frame::Request { link, number, deadline_ms, .. } => {
             say(out, &Frame::Request { link, number, deadline_ms, payload: Payload::from("what?") });
         },
     };
+}
+
+/// Bug by bug: what the host program does with a queue.
+macro_rules! acts {
+    ($($name:ident: $forgets:ident;)+) => {
+        $(
+            pub fn $name(
+                handler: &mut ConnectionHandler,
+                cx: &mut Context<'_>,
+                queue: ChannelName<'static>,
+                act: HostAct,
+                config: &QueueConfig,
+            ) -> bool {
+                act == HostAct::$forgets || stock_host(handler, cx, queue, act, config)
+            }
+        )+
+    };
+}
+
+acts! {
+    forgets_to_pause: Pause;
+    forgets_to_resume: Resume;
 }

@@ -6,7 +6,7 @@
 //! | I2 nothing lost, I27 nothing left | the end of the run |
 //! | I3 nothing unexpected, I4 nothing refused, I5 counts, I6 one holder, I7 settled is settled, I9 order, I11 credit | deliveries, as clients see them |
 //! | I12 no lost wake-up, I13 publish credit, I22 one outcome, I26 everybody is answered | points of rest |
-//! | I19 and I20 topics, I21 requests | clients of these [features](super::featured) |
+//! | I19 and I20 topics, I21 requests, I10 priorities, I14 and I15 times, I16 leases, I17 and I18 dead letters | clients of these [features](super::featured) |
 //! | I24 what waits for a connection, I28 beginnings and ends, I25 budgets of frames | the broker that the run drives |
 //! | I32 ends, I33 the wire | frames, as clients see them |
 //! | I37 panics | every step: one that nobody planned is a violation, whatever the checkers say |
@@ -15,13 +15,11 @@
 //! that memory and sockets agree (I36), need several runs, so they are tests; chunkings, round trips and arbitrary bytes
 //! (I29 to I31) are properties of the codec. I34, that an interruption is invisible, is what all of these say when faults of the
 //! network are on.
-//!
-//! Not yet, for there is nothing to check: priorities (I10), expiry, delay, leases, delivery limits and dead letters (I14 to
-//! I18).
 
 mod books;
 mod deliveries;
 mod handler;
+mod jobs;
 mod publishing;
 mod requests;
 mod topics;
@@ -42,9 +40,18 @@ pub fn of_the_protocol<H: 'static>(setup: &Setup) -> Vec<Box<dyn Checker<H>>> {
     ]
 }
 
-/// What a broker of topics and services promises, to the clients that [`Simulation::featured`](super::Simulation::featured) adds.
+/// What a broker of topics, services and queues with settings promises, to the clients that [`Simulation::featured`](super::Simulation::featured) adds.
 pub fn of_features<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
     vec![
+        Box::new(jobs::Expected),
+        Box::new(jobs::Counts),
+        Box::new(jobs::InTime::default()),
+        Box::new(jobs::OneHolder::default()),
+        Box::new(jobs::Priorities::default()),
+        Box::new(jobs::Dead),
+        Box::new(jobs::Settled),
+        Box::new(jobs::Books),
+        Box::new(jobs::NothingLost),
         Box::new(topics::Meant),
         Box::new(topics::OneCopy),
         Box::new(topics::NoneMissing),

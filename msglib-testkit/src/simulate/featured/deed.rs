@@ -1,9 +1,9 @@
 //! What a client of the features does.
 
-use super::{FILTERS, SERVICES, TOPICS};
+use super::{DEAD, FILTERS, JOBS, SERVICES, TOPICS};
 use crate::simulate::streams::Random;
 use core::fmt;
-use msglib_proto::TopicOverflow;
+use msglib_proto::{Settling, TopicOverflow};
 
 /// One thing that it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +65,37 @@ pub enum Deed {
         /// On which of its links, counted round.
         pick: usize,
     },
+    /// Begins to work on a queue with settings.
+    Work {
+        /// Which.
+        queue: usize,
+        /// Deliveries that it allows at first.
+        credit: u64,
+    },
+    /// Publishes to such a queue.
+    Put {
+        /// To which.
+        queue: usize,
+        /// How often.
+        times: usize,
+        /// With this delay, time to live, and priority.
+        options: (Option<u64>, Option<u64>, Option<u8>),
+        /// As a producer, who repeats what has no outcome.
+        produces: bool,
+    },
+    /// Settles what it holds of such a queue.
+    Settle {
+        /// On which of its links that hold some, counted round.
+        pick: usize,
+        /// The first of those that it holds there, counted round.
+        from: usize,
+        /// How many tags, in one range.
+        count: u64,
+        /// Wants to know how many it has settled.
+        confirm: bool,
+        /// How.
+        settling: Settling,
+    },
     /// Allows more deliveries, or requests.
     Allow {
         /// On which of its links, counted round.
@@ -88,9 +119,57 @@ pub enum Deed {
     Resume,
 }
 
+/// What the host program does with a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostAct {
+    /// Makes it, or finds it as it should be.
+    Declare,
+    /// Nothing is delivered from now on.
+    Pause,
+    /// Deliveries go on.
+    Resume,
+    /// Drops what waits.
+    Purge,
+}
+
+fn settling(random: &mut Random) -> Settling {
+    match random.below(10) {
+        0..=3 => Settling::Ack,
+        4 | 5 => Settling::Again {
+            delay_ms: random.pick(&[None, Some(0), Some(2_000)]),
+            priority: random.pick(&[None, None, Some(5)]),
+        },
+        6 | 7 => Settling::ForGood,
+        _ => Settling::Extend { lease_ms: random.pick(&[0, 5_000, 100_000]) },
+    }
+}
+
+pub(in crate::simulate) fn draw_host(random: &mut Random) -> (usize, HostAct) {
+    let acts = [HostAct::Declare, HostAct::Pause, HostAct::Resume, HostAct::Resume, HostAct::Purge];
+    (random.below(DEAD), random.pick(&acts))
+}
+
 pub(in crate::simulate) fn draw(random: &mut Random) -> Deed {
     let pick = random.below(16);
-    match random.below(40) {
+    match random.below(70) {
+        40..=43 => Deed::Work { queue: random.below(JOBS.len()), credit: random.pick(&[0, 1, 10, 100]) },
+        44..=53 => Deed::Put {
+            queue: random.below(DEAD),
+            times: random.pick(&[1, 1, 2, 5]),
+            options: (
+                random.pick(&[None, None, None, Some(0), Some(1_000)]),
+                random.pick(&[None, None, None, Some(1), Some(20_000)]),
+                random.pick(&[None, None, Some(1), Some(9)]),
+            ),
+            produces: random.chance(400),
+        },
+        54..=65 => Deed::Settle {
+            pick,
+            from: random.pick(&[0, 0, 1, 5]),
+            count: random.pick(&[1, 1, 2, 100]),
+            confirm: random.chance(300),
+            settling: settling(random),
+        },
         0..=3 => Deed::Subscribe {
             filter: random.below(FILTERS.len()),
             group: random.pick(&[0, 0, 0, 1, 2]),
@@ -140,6 +219,14 @@ impl fmt::Display for Deed {
             Deed::Answer { pick, times, well: true } => write!(f, "answers {times} requests ({pick})"),
             Deed::Answer { pick, times, well: false } => write!(f, "refuses {times} requests ({pick})"),
             Deed::AnswerAgain { pick } => write!(f, "answers what it has answered ({pick})"),
+            Deed::Work { queue, credit } => write!(f, "works on {}, and allows {credit}", JOBS[queue]),
+            Deed::Put { queue, times, options: (delay, ttl, priority), produces } => {
+                let who = if produces { " as a producer" } else { "" };
+                write!(f, "publishes to {}{who}, {times} times ({delay:?}, {ttl:?}, {priority:?})", JOBS[queue])
+            }
+            Deed::Settle { pick, from, count, settling, .. } => {
+                write!(f, "settles {count} of what it holds ({pick}, {from}): {settling:?}")
+            }
             Deed::Allow { pick, more } => write!(f, "allows {more} more ({pick})"),
             Deed::Close { pick } => write!(f, "closes a link ({pick})"),
             Deed::Leave { after } => write!(f, "drops its connection, {after} bytes from here"),

@@ -20,6 +20,8 @@ pub enum Channel {
     Filter(usize, u8),
     /// A service.
     Service(usize),
+    /// A queue with settings.
+    Jobs(usize),
 }
 
 /// All that they know.
@@ -258,6 +260,10 @@ impl Featured {
         let (to, is_request) = match link.channel {
             Channel::Topic(one) => (one.or_else(named).unwrap_or(0), false),
             Channel::Service(service) => (service, true),
+            Channel::Jobs(_) => {
+                link.published = number;
+                return;
+            }
             Channel::Filter(..) => return,
         };
         link.published = number;

@@ -1,14 +1,17 @@
-//! Clients of the features: they use topics and services, beside those that know nothing but plain queues.
+//! Clients of the features: they use topics, services, and queues with settings, beside those that know nothing but plain queues.
 //!
 //! They have a random stream, links and facts of their own, so a run without them is what it was.
 
 mod deed;
 mod facts;
+mod jobs;
 mod play;
+mod work;
 
-pub use deed::Deed;
-pub(super) use deed::draw;
+pub use deed::{Deed, HostAct};
+pub(super) use deed::{draw, draw_host};
 pub use facts::{Channel, Featured, FeaturedLink, Gone, LinkNumber, Said};
+pub use jobs::{DEAD, JOBS, Job, JobLink, JobPlace, Jobs, Stage, job_queue};
 
 /// The topics that are published to.
 pub const TOPICS: [&str; 4] = ["a", "a/b", "a/c", "a/b/c"];

@@ -1,7 +1,7 @@
 //! What each deed does in a world.
 
 use super::facts::{Channel, FeaturedLink, LinkNumber, payload_of};
-use super::{Deed, FILTERS, SERVICES, TOPICS};
+use super::{Deed, FILTERS, JOBS, SERVICES, TOPICS};
 use crate::simulate::checker::Violation;
 use crate::simulate::world::World;
 use msglib_broker::Handler;
@@ -69,6 +69,7 @@ impl<H: Handler + 'static> World<'_, H> {
                 })?;
                 Ok(true)
             }
+            Deed::Work { .. } | Deed::Put { .. } | Deed::Settle { .. } => self.work(client, deed),
             Deed::Stall | Deed::Resume => {
                 self.stall(client, deed == Deed::Stall);
                 Ok(true)
@@ -81,7 +82,7 @@ impl<H: Handler + 'static> World<'_, H> {
     }
 
     /// Connects if there is no connection; what comes with a feature waits for the `WELCOME`.
-    fn is_greeted(&mut self, client: usize) -> Result<bool, Violation> {
+    pub(super) fn is_greeted(&mut self, client: usize) -> Result<bool, Violation> {
         if self.clients[client].is_none() {
             self.connect(client, self.setup.limits.max_payload)?;
         }
@@ -98,7 +99,20 @@ impl<H: Handler + 'static> World<'_, H> {
         links().nth(pick % links().count().max(1)).map(|(link, _)| link)
     }
 
-    fn open_featured(
+    /// As `pick_featured`, by what is known of it elsewhere.
+    pub(super) fn pick_featured_index(
+        &self,
+        client: usize,
+        pick: usize,
+        such: impl Fn(LinkNumber) -> bool,
+    ) -> Option<LinkNumber> {
+        let connection = self.clients[client].as_ref()?.connection;
+        let is_usable = |link: &FeaturedLink| matches!(link.state, LinkState::Opening | LinkState::Open);
+        let links = || self.facts.featured.of(connection).filter(|(index, link)| is_usable(link) && such(*index));
+        links().nth(pick % links().count().max(1)).map(|(link, _)| link)
+    }
+
+    pub(super) fn open_featured(
         &mut self,
         client: usize,
         channel: Channel,
@@ -113,6 +127,7 @@ impl<H: Handler + 'static> World<'_, H> {
             Channel::Topic(topic) => (ChannelKind::TOPIC, topic.map_or("#", |topic| TOPICS[topic])),
             Channel::Filter(filter, _) => (ChannelKind::TOPIC, FILTERS[filter]),
             Channel::Service(service) => (ChannelKind::SERVICE, SERVICES[service]),
+            Channel::Jobs(queue) => (ChannelKind::QUEUE, JOBS[queue]),
         };
         let name = ChannelName::from(name);
         self.facts.featured.opened((connection, link), channel, publishes);
@@ -128,7 +143,12 @@ impl<H: Handler + 'static> World<'_, H> {
         }
     }
 
-    fn allow_featured(&mut self, client: usize, link: Option<LinkNumber>, more: u64) -> Result<bool, Violation> {
+    pub(super) fn allow_featured(
+        &mut self,
+        client: usize,
+        link: Option<LinkNumber>,
+        more: u64,
+    ) -> Result<bool, Violation> {
         let Some(link) = link.map(|link| self.facts.featured.link(link)) else { return Ok(false) };
         let upto = (link.delivered + more).max(link.granted);
         if upto == 0 {
@@ -203,6 +223,7 @@ impl<H: Handler + 'static> World<'_, H> {
                 self.allow_featured(client, link, 100_000)?;
             }
         }
-        self.rest()
+        self.rest()?;
+        if self.setup.jobs.is_empty() || !self.has_host() { Ok(()) } else { self.drain_jobs() }
     }
 }
