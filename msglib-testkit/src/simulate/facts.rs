@@ -5,7 +5,7 @@
 //! lost with its connection. Where it cannot know, it says so ([`Outcome::Unknown`], [`Place::Perhaps`]), and a checker must
 //! allow for both.
 
-use super::featured::{Channel, Featured, Jobs};
+use super::featured::{Channel, Credentials, Featured, Jobs};
 use super::schedule::Settling;
 use msglib_proto::{ErrorCode, Frame, INITIAL_PUBLISH_CREDIT, Instant, LinkState};
 use std::collections::VecDeque;
@@ -72,6 +72,8 @@ pub struct ConnectionFacts {
     pub since: Instant,
     /// The largest payload that it takes.
     pub takes: u32,
+    /// What it shows at the door.
+    pub credentials: Credentials,
     /// `WELCOME` was received.
     pub is_greeted: bool,
     /// Reads and writes as it should; not so while it is stalled.
@@ -420,11 +422,12 @@ impl LinkFacts {
 
 /// What happens, in the order in which clients see it. The checkers have seen each before it gets here.
 impl Facts {
-    pub(super) fn connected(&mut self, client: usize, takes: u32) -> ConnectionNumber {
+    pub(super) fn connected(&mut self, client: usize, takes: u32, credentials: Credentials) -> ConnectionNumber {
         self.connections.push(ConnectionFacts {
             client,
             since: self.now,
             takes,
+            credentials,
             is_greeted: false,
             is_listening: true,
             is_leaving: false,
@@ -594,6 +597,14 @@ impl Facts {
             }
         }
         self.featured.ended(connection);
+    }
+
+    /// The host program has decided about somebody at the door, who has given its connection's number.
+    pub(super) fn decided(&mut self, name: &str, yes: bool) {
+        let connection = name.parse().ok().and_then(|at: usize| self.connections.get_mut(at));
+        if let Some(connection) = connection {
+            connection.credentials = Credentials::Decided(yes);
+        }
     }
 
     /// Another handler begins, which knows nothing of what was before.

@@ -22,6 +22,7 @@ impl<H: Handler + 'static> World<'_, H> {
             Operation::Client(client, action) => return self.act(client % self.setup.clients, action),
             Operation::Featured(client, deed) => return self.do_deed(client, deed),
             Operation::Host(queue, act) => return Ok(self.setup.featured > 0 && self.host(queue, act)),
+            Operation::Decide { pick, yes } => return Ok(self.decide(pick, yes)),
             Operation::Steps(count) => {
                 for _ in 0..count {
                     self.tick()?;

@@ -19,6 +19,13 @@ pub enum Operation {
     Featured(usize, Deed),
     /// The host program, with a queue that has settings.
     Host(usize, HostAct),
+    /// The host program decides about somebody who waits at the door.
+    Decide {
+        /// Who, counted round.
+        pick: usize,
+        /// It is let in.
+        yes: bool,
+    },
     /// So many steps of the broker; each time everybody writes and reads what there is.
     Steps(usize),
     /// Everybody goes on until nothing moves any more; then the books are compared.
@@ -187,6 +194,10 @@ pub(super) fn schedule(setup: &Setup, streams: &mut Streams) -> Vec<Operation> {
         if setup.featured > 0 && streams.featured.chance(300) {
             let client = streams.featured.below(setup.featured);
             operations.push(Operation::Featured(client, draw(&mut streams.featured)));
+            if is_due(&mut streams.featured, 10) {
+                let (pick, yes) = (streams.featured.below(4), streams.featured.chance(700));
+                operations.push(Operation::Decide { pick, yes });
+            }
             if is_due(&mut streams.featured, 60) {
                 let (queue, act) = draw_host(&mut streams.featured);
                 operations.push(Operation::Host(queue, act));
@@ -332,6 +343,8 @@ impl fmt::Display for Operation {
             Operation::Client(client, action) => write!(f, "client {client}: {action}"),
             Operation::Featured(client, deed) => write!(f, "client {client} of the features: {deed}"),
             Operation::Host(queue, act) => write!(f, "the host program: {act:?} {}", JOBS[queue]),
+            Operation::Decide { yes: true, .. } => f.write_str("the host program lets somebody in"),
+            Operation::Decide { yes: false, .. } => f.write_str("the host program sends somebody away"),
             Operation::Steps(1) => f.write_str("a step of the broker"),
             Operation::Steps(count) => write!(f, "{count} steps of the broker"),
             Operation::Rest => f.write_str("everything comes to rest"),

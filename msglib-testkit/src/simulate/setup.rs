@@ -1,5 +1,6 @@
 //! What holds for one run: how many there are of what, and every limit. A random subset of the limits is at its least (swarm).
 
+use super::featured::Door;
 use super::streams::Random;
 use crate::faults::{FaultPlan, Severity};
 use msglib_broker::{BrokerConfig, CoreConfig, QueueConfig, StockConfig};
@@ -16,6 +17,8 @@ pub struct Setup {
     pub featured: usize,
     /// The settings of the queues that they use: [`JOBS`](super::featured::JOBS).
     pub jobs: Vec<QueueSettings>,
+    /// Who waits at the broker's door; see [`stock_handler`](super::featured::stock_handler).
+    pub door: Door,
     /// Operations in the run's schedule, before it is healed and drained.
     pub operations: usize,
     /// What goes to the stock handler; a handler of the user's own need not look at it.
@@ -65,6 +68,7 @@ impl Setup {
             clients: 2 + random.below(5),
             queues: 1 + random.below(3),
             featured: 0,
+            door: Door::default(),
             operations,
             stock: stock(random, payload),
             broker,

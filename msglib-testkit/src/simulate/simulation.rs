@@ -3,7 +3,7 @@
 use super::books::{Books, stock_books};
 use super::checker::{Checker, Violation};
 use super::checkers;
-use super::featured::HostAct;
+use super::featured::{HostAct, stock_handler};
 use super::report::{Failure, Report, Story, VIOLATION};
 use super::schedule::{Operation, schedule};
 use super::setup::Setup;
@@ -103,10 +103,6 @@ pub fn stock_host(
     }
 }
 
-fn stock_handler(setup: &Setup) -> ConnectionHandler {
-    ConnectionHandler::with_config(setup.stock.clone())
-}
-
 impl<H: Handler + 'static> Simulation<H> {
     /// With another handler, which `make` makes: at the beginning, and after each restart that loses the old one. The checkers
     /// are those of the protocol and of work queues; what was added before is gone.
@@ -120,7 +116,8 @@ impl<H: Handler + 'static> Simulation<H> {
     }
 
     /// With so many clients, up to 16, that use topics and services as the stock handler has them, and the checkers of these: 3 with the
-    /// stock handler, none with another one.
+    /// stock handler, none with another one. What is around the stock handler can make it with
+    /// [`stock_handler`](super::featured::stock_handler); then somebody is at its door.
     pub fn featured(self, clients: usize) -> Simulation<H> {
         let is_new = self.featured == 0 && clients > 0;
         let simulation = Simulation { featured: clients.min(16), ..self };

@@ -4,7 +4,7 @@ use super::books::{Account, Books};
 use super::checker::{Checker, Ended, Seen, View, Violation};
 use super::client::{Client, Read1};
 use super::facts::{ConnectionNumber, Facts};
-use super::featured::{HostAct, Jobs, job_queue};
+use super::featured::{Credentials, HostAct, Jobs, job_queue};
 use super::guest::{Guest, Planned, Room};
 use super::setup::{Setup, queue_name};
 use super::streams::Random;
@@ -150,7 +150,10 @@ impl<H: Handler + 'static> World<'_, H> {
             // A thousand wait for the next step.
             Err(_) => return Ok(()),
         };
-        let connection = self.facts.connected(client, takes);
+        let credentials = self.credentials(client);
+        let connection = self.facts.connected(client, takes, credentials);
+        let name = connection.0.to_string();
+        let is_plain = credentials == Credentials::None;
         self.note(|| What::Client { client, words: format!("connects ({connection})") });
         self.clients[client] = Some(Client::new(connection, stream, takes));
         let features = if client >= self.first_featured() { FEATURES } else { 0 };
@@ -160,11 +163,31 @@ impl<H: Handler + 'static> World<'_, H> {
             features,
             max_payload: takes,
             idle_ms: 0,
-            name: "simulated",
+            name: if is_plain { "simulated" } else { &name },
             mechanism: "",
-            credentials: b"",
+            credentials: credentials.as_bytes(),
         };
         self.send(client, &Frame::Hello(hello))
+    }
+
+    /// What a client shows at the door, if that has a keeper: now and then something for which it is not let in at once.
+    fn credentials(&self, client: usize) -> Credentials {
+        if client < self.first_featured() || !self.setup.door.has_keeper() {
+            return Credentials::None;
+        }
+        match self.facts.connections.len() % 7 {
+            _ if self.facts.is_healed => Credentials::Friend,
+            2 => Credentials::Stranger,
+            3 | 5 => Credentials::Unknown,
+            _ => Credentials::Friend,
+        }
+    }
+
+    /// The host program decides about somebody at the door.
+    pub(super) fn decide(&mut self, pick: usize, yes: bool) -> bool {
+        let Some(name) = self.setup.door.decide(pick, yes) else { return false };
+        self.facts.decided(&name, yes);
+        true
     }
 
     /// The client says a frame.
@@ -510,6 +533,7 @@ impl<H: Handler + 'static> World<'_, H> {
         self.facts.is_healed = true;
         self.calm(true);
         self.room.borrow_mut().fuse = None;
+        while self.decide(0, true) {}
         self.lay_ghosts()?;
         (0..self.clients.len()).for_each(|client| self.stall(client, false));
         Ok(())

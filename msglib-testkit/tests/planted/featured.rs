@@ -2,11 +2,11 @@
 
 use super::output::say;
 use msglib_broker::{
-    ChannelName, ConnectionHandler, Context, ErrorCode, Event, Frame, Frames, Handler, Native, Payload, QueueConfig,
-    Reject,
+    Admission, ChannelName, ConnectionHandler, ConnectionId, Context, ErrorCode, Event, Frame, Frames, Handler, Hello,
+    Native, Payload, QueueConfig, Reject,
 };
 use msglib_proto::{Cause, PublishOptions, SendQueue, Settling};
-use msglib_testkit::simulate::featured::HostAct;
+use msglib_testkit::simulate::featured::{HostAct, stock_handler};
 use msglib_testkit::simulate::{Account, Setup, stock_books, stock_host};
 
 /// Tells the handler something else than a frame; `nth` counts the frames of all.
@@ -21,7 +21,7 @@ pub struct Buggy {
 
 impl Buggy {
     pub fn new(rewrite: Rewrite, setup: &Setup) -> Buggy {
-        Buggy { rewrite, inner: ConnectionHandler::with_config(setup.stock.clone()), frames: 0 }
+        Buggy { rewrite, inner: stock_handler(setup), frames: 0 }
     }
 
     pub fn host(
@@ -339,4 +339,52 @@ macro_rules! acts {
 acts! {
     forgets_to_pause: Pause;
     forgets_to_resume: Resume;
+}
+
+/// Somebody else at the door.
+#[derive(Debug)]
+pub enum Keeper {
+    LetsEverybodyIn,
+    SendsFriendsAway,
+    ForgetsWhoWaits,
+    DoesNotWait,
+}
+
+impl Keeper {
+    /// The stock handler with it.
+    pub fn handler(self, setup: &Setup) -> ConnectionHandler {
+        // So that the clients know that there is a door.
+        drop(setup.door.keeper());
+        ConnectionHandler::with_config(setup.stock.clone()).with_admission(self)
+    }
+}
+
+macro_rules! doors {
+    ($($name:ident: $keeper:ident;)+) => {
+        $(
+            pub fn $name(setup: &Setup) -> ConnectionHandler {
+                Keeper::$keeper.handler(setup)
+            }
+        )+
+    };
+}
+
+doors! {
+    lets_everybody_in: LetsEverybodyIn;
+    sends_friends_away: SendsFriendsAway;
+    forgets_who_waits: ForgetsWhoWaits;
+    does_not_wait: DoesNotWait;
+}
+
+impl Admission for Keeper {
+    fn admit(&mut self, cx: &mut Context<'_>, from: ConnectionId, hello: &Hello<'_>) -> Result<(), Reject> {
+        let refusal = || Reject::new(ErrorCode::BAD_CREDENTIALS, "a stranger");
+        match (&self, hello.credentials) {
+            (Keeper::LetsEverybodyIn, _) => Ok(()),
+            (Keeper::SendsFriendsAway, b"friend") => Err(refusal()),
+            (Keeper::ForgetsWhoWaits, b"unknown") => cx.answer_later(from).map(drop),
+            (_, b"stranger") => Err(refusal()),
+            _ => Ok(()),
+        }
+    }
 }

@@ -12,7 +12,7 @@ pub mod transports;
 use handlers::Buggy;
 use msglib_broker::ConnectionHandler;
 use msglib_testkit::faults::{Fault, FaultPlan};
-use msglib_testkit::simulate::{Host, Report, Setup, Simulation};
+use msglib_testkit::simulate::{Host, Report, Setup, Simulation, stock_books, stock_host};
 
 /// Operations of a run that looks for a planted bug.
 pub const OPERATIONS: usize = 1_000;
@@ -42,6 +42,8 @@ enum Run {
     Transport(transports::Bug),
     /// In what the host program does.
     FeaturedHost(Host<ConnectionHandler>),
+    /// At the door.
+    FeaturedDoor(fn(&Setup) -> ConnectionHandler),
     /// A fault that breaks the transport's contract.
     Breach(Fault),
 }
@@ -58,6 +60,9 @@ impl Planted {
                 let simulation = featured.handler(move |setup| featured::Buggy::new(rewrite, setup)).featured(CLIENTS);
                 let simulation = simulation.books(|handler, name| handler.books(name));
                 simulation.host(|handler, cx, queue, act, config| handler.host(cx, queue, act, config)).run()
+            }
+            Run::FeaturedDoor(make) => {
+                featured.handler(make).featured(CLIENTS).books(stock_books).host(stock_host).run()
             }
             Run::FeaturedHost(host) => featured.host(host).run(),
             Run::FeaturedOutput(rewrite) => featured
@@ -182,25 +187,25 @@ planted! {
     FeaturedOutput featured::names_no_topic, "I20 ", 1;
     FeaturedOutput featured::changes_what_is_told, "I20 ", 2;
     FeaturedOutput featured::keeps_what_is_new, "I19 ", 1;
-    FeaturedOutput featured::takes_last_values_for_new, "I19 ", 2;
+    FeaturedOutput featured::takes_last_values_for_new, "I19 ", 3;
     FeaturedOutput featured::loses_gaps, "I19 ", 1;
     FeaturedOutput featured::tells_gaps_twice, "I19 ", 1;
     FeaturedOutput featured::tells_twice, "I19 ", 2;
     FeaturedOutput featured::skips_a_tag, "I19 ", 2;
-    FeaturedOutput featured::replies_twice, "I21 ", 1;
-    FeaturedOutput featured::replies_to_another, "I21 ", 4;
-    FeaturedOutput featured::loses_replies, "I21 ", 1;
+    FeaturedOutput featured::replies_twice, "I21 ", 2;
+    FeaturedOutput featured::replies_to_another, "I21 ", 2;
+    FeaturedOutput featured::loses_replies, "I21 ", 2;
     FeaturedOutput featured::loses_refusals, "I21 ", 1;
-    FeaturedOutput featured::changes_replies, "I21 ", 1;
-    FeaturedOutput featured::is_out_of_time, "I21 ", 1;
+    FeaturedOutput featured::changes_replies, "I21 ", 2;
+    FeaturedOutput featured::is_out_of_time, "I21 ", 2;
     FeaturedOutput featured::has_more_time, "I21 ", 1;
     FeaturedOutput featured::asks_with_other_words, "I21 ", 1;
-    FeaturedHandler featured::publishes_twice, "I19 ", 5;
+    FeaturedHandler featured::publishes_twice, "I19 ", 1;
     FeaturedHandler featured::publishes_nothing, "I19 ", 4;
-    FeaturedHandler featured::publishes_elsewhere, "I20 ", 1;
-    FeaturedHandler featured::keeps_nothing, "I19 ", 2;
+    FeaturedHandler featured::publishes_elsewhere, "I20 ", 2;
+    FeaturedHandler featured::keeps_nothing, "I19 ", 4;
     FeaturedHandler featured::keeps_everything, "I19 ", 1;
-    FeaturedHandler featured::forgets_answers, "I21 ", 14;
+    FeaturedHandler featured::forgets_answers, "I21 ", 2;
     FeaturedHandler featured::refuses_what_is_answered, "I21 ", 2;
     FeaturedHandler featured::waits_for_ever, "I21 ", 1;
     FeaturedHandler featured::waits_too_short, "I21 ", 1;
@@ -212,20 +217,24 @@ planted! {
     FeaturedOutput featured::counts_no_attempts, "I5 ", 1;
     FeaturedHandler featured::forgets_delays, "I15 ", 1;
     FeaturedHandler featured::forgets_times_to_live, "I15 ", 1;
-    FeaturedHandler featured::turns_priorities_round, "I10 ", 4;
-    FeaturedHandler featured::forgets_producers, "I1 " | "I5 ", 12;
+    FeaturedHandler featured::turns_priorities_round, "I10 ", 140;
+    FeaturedHandler featured::forgets_producers, "I1 " | "I5 ", 9;
     FeaturedHandler featured::acks_what_is_extended, "I1 ", 1;
-    FeaturedHandler featured::extends_too_short, "I16 ", 4;
-    FeaturedHandler featured::extends_too_long, "I1 " | "I16 ", 1;
-    FeaturedHandler featured::has_it_again_at_once, "I15 ", 2;
+    FeaturedHandler featured::extends_too_short, "I16 ", 11;
+    FeaturedHandler featured::extends_too_long, "I1 " | "I16 ", 3;
+    FeaturedHandler featured::has_it_again_at_once, "I15 ", 3;
     FeaturedHandler featured::acks_what_comes_again, "I1 ", 1;
     FeaturedHandler featured::kills_what_comes_again, "I17 ", 1;
     FeaturedHandler featured::acks_what_is_dead, "I1 ", 1;
-    FeaturedHandler featured::settles_all, "I1 " | "I16 " | "I8 ", 1;
+    FeaturedHandler featured::settles_all, "I1 " | "I16 " | "I8 ", 2;
     FeaturedHandler featured::says_nothing_of_settlings, "I8 ", 1;
-    FeaturedHost featured::forgets_to_pause, "I3 ", 2;
-    FeaturedHost featured::forgets_to_resume, "I1 ", 2;
-    FeaturedHandler featured::allows_nothing, "I19 " | "I21 ", 14;
+    FeaturedHost featured::forgets_to_pause, "I3 ", 1;
+    FeaturedHost featured::forgets_to_resume, "I1 ", 1;
+    FeaturedDoor featured::lets_everybody_in, "admission", 1;
+    FeaturedDoor featured::sends_friends_away, "admission", 1;
+    FeaturedDoor featured::forgets_who_waits, "I32 ", 1;
+    FeaturedDoor featured::does_not_wait, "admission", 1;
+    FeaturedHandler featured::allows_nothing, "I19 " | "I21 ", 5;
     Transport transports::Bug::LosesLastWords, "I32 ", 1;
 }
 

@@ -18,6 +18,7 @@
 
 mod books;
 mod deliveries;
+mod door;
 mod handler;
 mod jobs;
 mod publishing;
@@ -43,6 +44,7 @@ pub fn of_the_protocol<H: 'static>(setup: &Setup) -> Vec<Box<dyn Checker<H>>> {
 /// What a broker of topics, services and queues with settings promises, to the clients that [`Simulation::featured`](super::Simulation::featured) adds.
 pub fn of_features<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
     vec![
+        Box::new(door::Door),
         Box::new(jobs::Expected),
         Box::new(jobs::Counts),
         Box::new(jobs::InTime::default()),

@@ -2,6 +2,7 @@
 
 use crate::simulate::checker::{Checker, Ended, Seen, View};
 use crate::simulate::facts::{ConnectionNumber, Facts};
+use crate::simulate::featured::Credentials;
 use crate::simulate::setup::Setup;
 use msglib_proto::{ConnectionState, ErrorCode, Frame, LinkState, Role, Ruling, Scope, ruling};
 use std::borrow::Cow;
@@ -84,6 +85,12 @@ impl<H> Checker<H> for Ends {
                         !client.is_greeted && facts.now().since(client.since) >= Duration::from_secs(10)
                     }
                     ErrorCode::SHUTTING_DOWN => !client.is_greeted,
+                    ErrorCode::BAD_CREDENTIALS => !client.is_greeted && client.credentials != Credentials::None,
+                    // Nobody has decided in time.
+                    ErrorCode::INTERNAL => {
+                        matches!(client.credentials, Credentials::Unknown | Credentials::Decided(_))
+                            && facts.now().since(client.since) >= Duration::from_secs(10)
+                    }
                     code => client.is_hostile && PROTOCOL_CODES.contains(&code.value()),
                 };
                 match is_fair {
@@ -147,6 +154,9 @@ impl<H> Checker<H> for Answers {
                 continue;
             }
             let number = ConnectionNumber(index);
+            if !connection.is_greeted && connection.credentials == Credentials::Unknown {
+                continue;
+            }
             if !connection.is_greeted {
                 return Err(format!("{number} said HELLO and waits for a WELCOME").into());
             }

@@ -3,6 +3,7 @@
 //! They have a random stream, links and facts of their own, so a run without them is what it was.
 
 mod deed;
+mod door;
 mod facts;
 mod jobs;
 mod play;
@@ -10,6 +11,7 @@ mod work;
 
 pub use deed::{Deed, HostAct};
 pub(super) use deed::{draw, draw_host};
+pub use door::{Credentials, Door, stock_handler};
 pub use facts::{Channel, Featured, FeaturedLink, Gone, LinkNumber, Said};
 pub use jobs::{DEAD, JOBS, Job, JobLink, JobPlace, Jobs, Stage, job_queue};
 
