@@ -1,4 +1,4 @@
-//! Clients of the features: they use topics, services, and queues with settings, beside those that know nothing but plain queues.
+//! Clients of the features: they use topics, services and queues with settings, and stand at a door, beside those that know nothing but plain queues.
 //!
 //! They have a random stream, links and facts of their own, so a run without them is what it was.
 
