@@ -19,7 +19,7 @@ from msglib_client import frames
 from msglib_client.decode import Decoder
 from msglib_client.encode import encode
 from msglib_client.errors import Code, ProtocolError
-from msglib_client.events import INITIAL_PUBLISH_CREDIT
+from msglib_client.link import INITIAL_PUBLISH_CREDIT
 from msglib_client.rules import CONNECTION_RULES, LINK_RULES, ConnectionState, LinkState, Rule, Side
 
 Name = Union[int, bytes]
@@ -275,10 +275,14 @@ class _Connection:
 
     def _take(self, data: bytes) -> None:
         try:
-            for offset, frame in self._decoder.feed_located(data):
-                self.broker.received.append(frame)
+            self._decoder.push(data)
+            while True:
+                located = self._decoder.next_located()
+                if located is None:
+                    break
+                self.broker.received.append(located.frame)
                 if not self._silent:
-                    self._handle(offset, frame)
+                    self._handle(*located)
             if self._decoder.error is not None:
                 raise self._decoder.error
         except ProtocolError as error:

@@ -10,7 +10,7 @@ import support
 
 
 class Row(NamedTuple):
-    """A row of §10.2."""
+    """A row of §10.2 or §14.4."""
 
     sender: str
     frame: str
@@ -28,18 +28,31 @@ def section(number: str) -> str:
     return text[found.end() :] if following is None else text[found.end() :][: following.start()]
 
 
-def table(number: str) -> List[List[str]]:
-    """The rows of the first table in a section, its heading first, without the line under that."""
-    lines = section(number).split("\n")
-    lines = list(itertools.dropwhile(lambda line: not line.startswith("|"), lines))
-    lines = list(itertools.takewhile(lambda line: line.startswith("|"), lines))
+def table(number: str, which: int = 0) -> List[List[str]]:
+    """The rows of a table in a section, of the first one if not said, its heading first, without the line under that."""
+    blocks = itertools.groupby(section(number).split("\n"), key=lambda line: line.startswith("|"))
+    lines = [list(block) for is_table, block in blocks if is_table][which]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return rows[:1] + rows[2:]
 
 
+def type_rows() -> List[List[str]]:
+    """The types of §3 and §14.2, a row each; an additional last cell of §14.2 names the features."""
+    return table("3")[1:] + table("14.2")[1:]
+
+
+def length_rows() -> List[List[str]]:
+    """The least and the greatest length of the types of §3 and §14.2, a row each."""
+    halves = [half for row in table("3", 1)[1:] + table("14.2", 1)[1:] for half in (row[:3], row[3:])]
+    return [[name, *half[1:]] for half in halves for name in half[0].split(", ") if name]
+
+
 def who_may_send_what() -> List[Row]:
-    """§10.2."""
+    """§10.2 and §14.4."""
     heading, *rows = table("10.2")
+    same_heading, *feature_rows = table("14.4")
+    if same_heading != heading:
+        raise ValueError("the tables of §10.2 and §14.4 must have the same columns")
     connection, link = heading[2:5], heading[5:]
     return [
         Row(
@@ -48,7 +61,7 @@ def who_may_send_what() -> List[Row]:
             dict(zip(connection, row[2:5])),
             {state: cell for state, cell in zip(link, row[5:]) if cell},
         )
-        for row in rows
+        for row in rows + feature_rows
     ]
 
 

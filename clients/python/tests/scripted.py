@@ -10,7 +10,9 @@ from msglib_client import frames
 from msglib_client.decode import Decoder
 from msglib_client.encode import encode
 from msglib_client.errors import Code, ProtocolError
-from msglib_client.events import Ended, Event, Link
+from msglib_client.events import Ended, Event
+from msglib_client.features import ALL_FEATURES
+from msglib_client.link import Link
 from msglib_client.session import Session
 
 
@@ -19,7 +21,7 @@ class Scripted(unittest.TestCase):
 
     def setUp(self) -> None:
         self.session = Session(name="test")
-        self.decoder = Decoder()
+        self.decoder = Decoder(features=ALL_FEATURES)
         self.received = 0
 
     def feed(self, *sent: frames.Frame, now: float = 0.0) -> List[Event]:

@@ -14,6 +14,7 @@ sys.path.insert(0, str(HERE.parent / "src"))
 REPOSITORY = HERE.parents[2]
 PROTOCOL = REPOSITORY / "PROTOCOL.md"
 VECTORS = pathlib.Path(os.environ.get("MSGLIB_VECTORS", str(REPOSITORY / "vectors" / "frames.txt")))
+FEATURE_VECTORS = pathlib.Path(os.environ.get("MSGLIB_FEATURE_VECTORS", str(REPOSITORY / "vectors" / "features.txt")))
 
 SAFETY_NET_SECONDS = 10.0
 """How long anything in a test may take. Nothing does, unless it is broken."""

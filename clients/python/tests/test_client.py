@@ -21,6 +21,7 @@ from msglib_client import (
     frames,
     publish_to_q,
 )
+from msglib_client.features import ALL_FEATURES
 from scenarios import Scenarios
 from with_broker import WithBroker, encoded, end_from, read
 
@@ -45,7 +46,7 @@ class Connecting(WithBroker):
         with connection:
             assert connection.welcome is not None
             self.assertEqual(connection.welcome.name, "fake")
-        self.assertEqual(self.broker.received[0], frames.Hello(1, 1, 0, 99, 30_000, "me", "token", b"\xff"))
+        self.assertEqual(self.broker.received[0], frames.Hello(1, 1, ALL_FEATURES, 99, 30_000, "me", "token", b"\xff"))
         self.assertEqual(self.broker.received[1:], [frames.Goodbye()])
 
     def test_a_refusal(self) -> None:

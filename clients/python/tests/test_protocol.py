@@ -1,4 +1,4 @@
-"""The package says the same as the document that it was written from: types, codes, limits, the table of §10, §13."""
+"""The package says the same as the document that it was written from: types, lengths, codes, limits, tables, §13."""
 
 from __future__ import annotations
 
@@ -11,17 +11,54 @@ from msglib_client import frames
 from msglib_client.decode import Decoder
 from msglib_client.encode import encode
 from msglib_client.errors import Code
-from msglib_client.events import INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME, Delivered
+from msglib_client.events import Delivered
+from msglib_client.features import ALL_FEATURES, NO_FEATURES, Feature
+from msglib_client.link import INITIAL_PUBLISH_CREDIT, LINKS_BEFORE_WELCOME
 from msglib_client.rules import CONNECTION_RULES, LINK_RULES, Side
 from msglib_client.session import Session
+from msglib_client.shapes import SHAPES
 
 
 class Tables(unittest.TestCase):
-    """§3, §9, §10 and §11."""
+    """§3, §9, §10, §11 and §14."""
 
     def test_types(self) -> None:
-        said = {row[1]: int(row[0].split("–")[0].strip("`"), 16) for row in protocol_file.table("3")[1:]}
+        said = {row[1]: int(row[0].split("–")[0].strip("`"), 16) for row in protocol_file.type_rows()}
         self.assertEqual(said, {kind.name: int(kind) for kind in frames.FrameType})
+
+    def test_scopes_and_flags(self) -> None:
+        scopes = {"connection": False, "link": True, "any": None}
+        for row in protocol_file.type_rows():
+            with self.subTest(row[1]):
+                shape = SHAPES[frames.FrameType[row[1]]]
+                self.assertIs(shape.has_link, scopes[row[3]])
+                users = row[4] == "the user's"
+                said = 0xFFFF if users else sum(int(bit) for bit in re.findall(r"\d+", row[4]))
+                self.assertEqual(shape.flags, said)
+
+    def test_lengths(self) -> None:
+        rows = protocol_file.length_rows()
+        self.assertEqual({row[0] for row in rows}, {kind.name for kind in frames.FrameType})
+        for name, least, greatest in rows:
+            with self.subTest(name):
+                shape = SHAPES[frames.FrameType[name]]
+                fixed, payload, _ = greatest.partition(" + P")
+                self.assertEqual(shape.shortest, _number(least))
+                self.assertEqual((shape.shortest + shape.variable, shape.has_payload), (_number(fixed), bool(payload)))
+
+    def test_features(self) -> None:
+        bits = {row[1]: 1 << int(row[0]) for row in protocol_file.table("14.1")[1:]}
+        self.assertEqual(bits, {feature.name: int(feature) for feature in Feature})
+        self.assertEqual(sum(bits.values()), ALL_FEATURES)
+
+    def test_the_features_of_each_type(self) -> None:
+        rows = protocol_file.table("14.2")[1:]
+        said = {row[1]: sum(Feature[name] for name in row[6].split(", ")) for row in rows}
+        self.assertEqual(said, {kind.name: int(features) for kind, features in frames.FEATURES.items()})
+
+    def test_what_a_settling_is(self) -> None:
+        rows = protocol_file.table("15.4")[1:]
+        self.assertEqual([int(row[0]) for row in rows], list(frames.Settling))
 
     def test_codes_and_whether_to_try_again(self) -> None:
         rows = [row for row in protocol_file.table("9")[1:] if row[1]]
@@ -50,7 +87,7 @@ class Tables(unittest.TestCase):
             "publishes before the first CREDIT": INITIAL_PUBLISH_CREDIT,
         }.items():
             with self.subTest(name):
-                self.assertEqual(int(re.sub(r"[^0-9]", "", said[name])), here)
+                self.assertEqual(_number(said[name]), here)
         self.assertEqual(said["payload of PUBLISH, DELIVERY, USER"], f"{frames.DEFAULT_MAX_PAYLOAD // 2**20} MiB")
 
     def test_who_may_send_what(self) -> None:
@@ -61,6 +98,10 @@ class Tables(unittest.TestCase):
                 key = Side(row.sender), frames.FrameType[row.frame]
                 self.assertEqual([rule.value for rule in CONNECTION_RULES[key]], list(row.connection.values()))
                 self.assertEqual([rule.value for rule in LINK_RULES.get(key, ())], list(row.link.values()))
+
+
+def _number(text: str) -> int:
+    return int(re.sub(r"[^0-9]", "", text))
 
 
 class Conversation(unittest.TestCase):
@@ -77,7 +118,7 @@ class Conversation(unittest.TestCase):
 
     def test_a_session_says_its_client_part_byte_for_byte(self) -> None:
         lines = protocol_file.conversation()
-        session = Session(name="demo")
+        session = Session(name="demo", features=NO_FEATURES)
         link = session.open(1, publishes=True, consumes=True)
         session.publish(link, b"Hello, world!", confirm=True)
         session.grant(link, 1)

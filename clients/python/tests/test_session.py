@@ -1,4 +1,4 @@
-"""The session, from HELLO to its links, and every cell of the table of PROTOCOL §10."""
+"""The session, from HELLO to its links, and every cell of the tables of PROTOCOL §10.2 and §14.4."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import support  # noqa: F401  (first: it makes the package importable)
 import protocol_file
 from scripted import Scripted
 from msglib_client import frames
+from msglib_client.decode import Decoder
 from msglib_client.encode import encode
 from msglib_client.errors import Code, ConnectionLost, LinkClosed, ProtocolError, Refused
-from msglib_client.events import Ended, Link, LinkEnded, PublishesConfirmed, PublishesRefused, Welcomed
+from msglib_client.events import Ended, LinkEnded, PublishesConfirmed, PublishesRefused, Welcomed
+from msglib_client.features import ALL_FEATURES, NO_FEATURES, Feature
+from msglib_client.link import Link
 from msglib_client.rules import LinkState
 from msglib_client.session import Session
 
@@ -19,7 +22,17 @@ from msglib_client.session import Session
 class Handshake(Scripted):
     def test_hello_comes_first_and_says_what_was_asked(self) -> None:
         self.session = Session(name="n", mechanism="m", credentials=b"\xff", max_payload=5, idle_ms=7)
-        self.assertEqual(self.output(), [frames.Hello(1, 1, 0, 5, 7, "n", "m", b"\xff")])
+        self.assertEqual(self.output(), [frames.Hello(1, 1, ALL_FEATURES, 5, 7, "n", "m", b"\xff")])
+
+    def test_the_features_that_are_offered(self) -> None:
+        for features in (NO_FEATURES, Feature.TOPICS, 1 << 63 | Feature.DRAIN):
+            self.session = Session(features=features)
+            self.decoder = Decoder()
+            self.assertEqual(self.output(), [frames.Hello(features=features)])
+            self.assertEqual(self.session.features, 0)
+            self.received = 0
+            self.greet(frames.Welcome(features=features))
+            self.assertEqual(self.session.features, features)
 
     def test_a_hello_that_is_too_long_is_refused_here(self) -> None:
         too_long: List[Dict[str, Any]] = [
@@ -41,7 +54,10 @@ class Handshake(Scripted):
         self.assert_broke(Code.BAD_FIELD, 12, frames.Welcome(version=2))
 
     def test_a_feature_that_was_not_offered(self) -> None:
-        self.assert_broke(Code.BAD_FIELD, 14, frames.Welcome(features=1))
+        self.assert_broke(Code.BAD_FIELD, 14, frames.Welcome(features=1 << 32))
+        self.setUp()
+        self.session = Session(features=Feature.TOPICS)
+        self.assert_broke(Code.BAD_FIELD, 14, frames.Welcome(features=Feature.TOPICS | Feature.DRAIN))
 
     def test_a_refusal_is_raised_with_its_code_and_text(self) -> None:
         (event,) = self.feed(frames.Error(Code.BAD_CREDENTIALS, 0, "who are you?"))
@@ -88,7 +104,9 @@ class Handshake(Scripted):
 
 
 class TheTable(Scripted):
-    """§10.2, every row of the broker's and every column, driven through the session."""
+    """§10.2 and §14.4, every row of the broker's and every column, driven through the session."""
+
+    welcome = frames.Welcome(features=ALL_FEATURES)
 
     def frames_of_a_broker(self) -> Dict[str, frames.Frame]:
         return {
@@ -110,15 +128,30 @@ class TheTable(Scripted):
             "ACK": frames.Ack(1, 1, 1),
             "REFUSE": frames.Refuse(1, 1, 1),
             "USER": frames.User(0x8000),
+            "GOING_AWAY": frames.GoingAway(5000),
+            "PUBLISH_WITH": frames.PublishWith(1, 1, b"", priority=1),
+            "PRODUCER": frames.Producer(1, 1),
+            "DELIVERY_WITH": frames.DeliveryWith(1, 1, 1, b"x", id=1),
+            "SETTLE": frames.Settle(1, 1, 1, frames.Settling.ACK),
+            "SETTLED": frames.Settled(1, 1, 1, 0),
+            "GAP": frames.Gap(1, 1),
+            "REQUEST": frames.Request(1, 1, 1000, b""),
+            "REPLY": frames.Reply(1, 2, b""),
+            "NO_REPLY": frames.NoReply(1, 2, Code.NO_RESPONDER),
         }
 
     def link_in(self, state: str) -> Optional[Link]:
-        """Link 1 in a state, with one publish sent and deliveries allowed; in Free, and Closed, there is none."""
+        """Link 1 in a state, with something sent that has no outcome; in Free, and Closed, there is none.
+
+        It leads to a channel of the user's, which may have messages and requests.
+        """
         if state == "Free":
             return None
-        link = self.session.open(1, publishes=True, consumes=True)
+        link = self.session.open(1, publishes=True, consumes=True, kind=0x8000)
         self.session.publish(link, b"x", confirm=True)
+        self.session.request(link, b"x", 1000)
         self.session.grant(link, 5)
+        self.session.settle(link, 1, 1, frames.Settling.ACK, confirm=True)
         if state != "Opening":
             self.feed(frames.Opened(1))
         if state == "Closing":
@@ -153,35 +186,43 @@ class TheTable(Scripted):
                         self.setUp()
                         self.output()
                         if state == "Fresh":
-                            self.check(self.frames_of_a_broker()[row.frame], rule)
+                            self.check_fresh(row.frame, rule)
                         elif state == "Greeted":
-                            self.greet()
+                            self.greet(self.welcome)
                             self.check(self.frames_of_a_broker()[row.frame], rule)
                         else:
                             self.check_over(row.frame, rule)
 
     def test_every_cell_for_a_link(self) -> None:
         rows = [row for row in protocol_file.who_may_send_what() if row.sender == "broker" and row.link]
-        self.assertEqual(len(rows), 6)
+        self.assertEqual(len(rows), 12)
         for row in rows:
             with self.subTest(f"{row.frame} in Fresh"):
                 self.setUp()
                 self.output()
-                self.check(self.frames_of_a_broker()[row.frame], row.connection["Fresh"])
+                self.check_fresh(row.frame, row.connection["Fresh"])
             with self.subTest(f"{row.frame} in Over"):
                 self.setUp()
                 self.check_over(row.frame, row.connection["Over"])
             for state, rule in row.link.items():
                 with self.subTest(f"{row.frame} on a link in {state}"):
                     self.setUp()
-                    self.greet()
+                    self.greet(self.welcome)
                     self.link_in(state)
                     self.check(self.frames_of_a_broker()[row.frame], rule)
+
+    def check_fresh(self, frame: str, rule: str) -> None:
+        if frames.FrameType[frame] in frames.FEATURES:
+            # Before WELCOME there are no features, and so no such frame (§2.3).
+            self.assertEqual(rule, "U")
+            self.assert_broke(Code.UNKNOWN_TYPE, 4, self.frames_of_a_broker()[frame])
+        else:
+            self.check(self.frames_of_a_broker()[frame], rule)
 
     def check_over(self, frame: str, rule: str) -> None:
         # This side's GOODBYE was its last frame, so that there is no way to say what the broker did wrong.
         self.assertEqual(rule, "U")
-        self.greet()
+        self.greet(self.welcome)
         self.link_in("Open")
         self.feed(frames.Goodbye())
         self.assertTrue(self.session.over)

@@ -1,4 +1,4 @@
-"""Reads ``vectors/frames.txt``; its format is described at its top."""
+"""Reads ``vectors/frames.txt`` and ``vectors/features.txt``; their format is described at their tops."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Vector:
     name: str = ""
     sender: str = ""
     max_payload: int = 1024
+    features: int = 0
     data: bytes = b""
     frames: List[Expected] = field(default_factory=list)
     error: Optional[str] = None
@@ -67,6 +68,8 @@ def _vector(block: List[Tuple[str, str]]) -> Vector:
             vector.sender = value
         elif key == "max_payload":
             vector.max_payload = int(value)
+        elif key == "features":
+            vector.features = int(value)
         elif key == "bytes":
             vector.data = _bytes(value)
         elif key == "frame":

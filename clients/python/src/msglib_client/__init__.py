@@ -14,28 +14,80 @@ for whoever brings their own loop: :mod:`msglib_client.session`, :mod:`msglib_cl
 
 from __future__ import annotations
 
-from .client import Payload, QueueId, blocking_pull_subscribe_to_queue, connect, connect_over, publish_to_q
+from .client import (
+    blocking_pull_subscribe_to_queue,
+    connect,
+    connect_over,
+    publish_to_q,
+    publish_to_topic,
+    request,
+    serve,
+    subscribe_to_topic,
+)
 from .connection import Connection
-from .errors import AlreadySettled, Code, ConnectionLost, LinkClosed, MsglibError, ProtocolError, Refused
+from .errors import (
+    AlreadySettled,
+    Code,
+    ConnectionLost,
+    FeatureNotServed,
+    GoingAway,
+    LinkClosed,
+    MsglibError,
+    NoReply,
+    ProtocolError,
+    Refused,
+    TooLate,
+)
+from .features import Feature
+from .frames import Cause
+from .names import QueueId, TopicName
 from .publisher import Publisher
+from .requests import Caller, PendingReply, Request, Service
+from .sender import Payload
+from .settings import QueueDispatch, QueueOrder, QueueOverflow, QueueSettings, TopicOverflow, TopicSettings
 from .subscription import AckableQMsg, Subscription
+from .topics import TopicMsg, TopicPublisher, TopicSubscription
 
 __all__ = [
     "AckableQMsg",
     "AlreadySettled",
+    "Caller",
+    "Cause",
     "Code",
     "Connection",
     "ConnectionLost",
+    "Feature",
+    "FeatureNotServed",
+    "GoingAway",
     "LinkClosed",
     "MsglibError",
+    "NoReply",
     "Payload",
+    "PendingReply",
     "ProtocolError",
     "Publisher",
+    "QueueDispatch",
     "QueueId",
+    "QueueOrder",
+    "QueueOverflow",
+    "QueueSettings",
     "Refused",
+    "Request",
+    "Service",
     "Subscription",
+    "TooLate",
+    "TopicMsg",
+    "TopicName",
+    "TopicOverflow",
+    "TopicPublisher",
+    "TopicSettings",
+    "TopicSubscription",
     "blocking_pull_subscribe_to_queue",
     "connect",
     "connect_over",
     "publish_to_q",
+    "publish_to_topic",
+    "request",
+    "serve",
+    "subscribe_to_topic",
 ]

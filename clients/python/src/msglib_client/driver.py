@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Optional
 from . import events
 from .deadline import Deadline
 from .errors import Refused
+from .link import Link
 from .rules import LinkState
 from .session import Session
 
@@ -48,8 +49,10 @@ class Driver:
         """Why, for the latest of them."""
         self.closing = False
         """Whether the end was asked for here."""
+        self.leaves_at: Optional[Deadline] = None
+        """When the broker will end the connection, once it has said so."""
         self._stream = stream
-        self._users: Dict[events.Link, LinkUser] = {}
+        self._users: Dict[Link, LinkUser] = {}
         self._unsent = memoryview(b"")
         self._write_error: Optional[str] = None
         self._stream_ended = False
@@ -74,11 +77,11 @@ class Driver:
             self._wake()
         self._thread.join()
 
-    def attach(self, link: events.Link, user: LinkUser) -> None:
+    def attach(self, link: Link, user: LinkUser) -> None:
         """Tells a link's events to its user from now on, until the link has ended."""
         self._users[link] = user
 
-    def check(self, link: events.Link) -> None:
+    def check(self, link: Link) -> None:
         """Raises why the link cannot be used, if so."""
         if self.session.leaving:
             self.session.check()
@@ -98,12 +101,12 @@ class Driver:
                 raise deadline.error(what)
             self.lock.wait(left)
 
-    def wait_until_open(self, link: events.Link, deadline: Deadline) -> None:
+    def wait_until_open(self, link: Link, deadline: Deadline) -> None:
         """Waits until the broker has answered the OPEN; raises if that was a refusal."""
         self.wait(lambda: link.state is not LinkState.OPENING, deadline, "the broker has not answered the OPEN")
         self.check(link)
 
-    def close_link(self, link: events.Link) -> None:
+    def close_link(self, link: Link) -> None:
         """Gives a link up, unless its connection does so anyway."""
         if link.usable and not self.session.leaving:
             self.session.close(link)
@@ -140,6 +143,8 @@ class Driver:
             if isinstance(event, (events.Welcomed, events.Ended)):
                 for user in list(self._users.values()):
                     user.on_event(event)
+            elif isinstance(event, events.LeaveAnnounced):
+                self.leaves_at = Deadline.after(event.deadline_ms / 1000)
             elif not isinstance(event, (events.PongReceived, events.UserReceived)):
                 user_of_link = self._users.get(event.link)
                 if user_of_link is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 from typing import Optional
 
+from . import features
+
 
 class Code(enum.IntEnum):
-    """The codes of ERROR, GOODBYE, CLOSED and REFUSED.
+    """The codes of ERROR, GOODBYE, CLOSED, REFUSED and NO_REPLY, and of a dead letter's cause.
 
     A number that is not listed is kept: ``Code(0x9001)`` is a member of its own, equal to ``0x9001``.
     """
@@ -115,15 +117,45 @@ class Refused(_WithCode):
 
 
 class LinkClosed(_WithCode):
-    """The way to this queue has ended, here or at the broker, which says why; the connection goes on."""
+    """The way to this channel has ended, here or at the broker, which says why; the connection goes on."""
 
 
 class ConnectionLost(_WithCode):
     """The connection has ended. Publishes that were not confirmed until then may or may not have been accepted."""
 
 
+class NoReply(_WithCode):
+    """A request has no answer: nobody is there, who had it went away or says so itself, or the broker does not take it."""
+
+
+class GoingAway(MsglibError):
+    """The broker will end the connection and delivers nothing more; what is held here can still be settled."""
+
+
+class FeatureNotServed(MsglibError):
+    """A call needs a feature of the protocol that was not agreed on with this broker."""
+
+    def __init__(self, message: str, feature: int = 0) -> None:
+        super().__init__(message, feature)
+        self.feature = feature
+        """Which one, as its bit; one of several if there is more than one bit."""
+
+    @classmethod
+    def of(cls, what: str, feature: int, offered: int, broker: str) -> "FeatureNotServed":
+        """Says ``what`` needs it, who does not have it, and what to do."""
+        needs = f"{what} needs the feature {features.names(feature)}"
+        if not feature & offered:
+            return cls(f"{needs}, which was not offered: connect with it in ``features``", feature)
+        named = f"the broker {broker!r}" if broker else "the broker"
+        return cls(f"{needs}, which {named} does not serve: do without it, or connect to one that does", feature)
+
+
 class AlreadySettled(MsglibError):
-    """A message was acknowledged or refused a second time."""
+    """A message was acknowledged or refused, or a request answered, a second time."""
+
+
+class TooLate(MsglibError):
+    """A message was settled, or its lease extended, when it was no longer this consumer's."""
 
 
 class ProtocolError(MsglibError):

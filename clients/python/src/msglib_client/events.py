@@ -1,50 +1,15 @@
-"""What a :class:`~.session.Session` keeps of each link, and what it can report."""
+"""What a :class:`~.session.Session` can report."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from . import frames
 from .errors import Code, MsglibError
-from .rules import LinkState
 
-INITIAL_PUBLISH_CREDIT = 16
-"""How many publishes a link allows before the broker's first CREDIT (§6.2)."""
-LINKS_BEFORE_WELCOME = 16
-"""The highest link number before WELCOME (§5.2)."""
-
-
-class Link:
-    """One way to one channel. It stays what it is when its number goes to another."""
-
-    def __init__(self, number: int, publishes: bool, consumes: bool) -> None:
-        self.number = number
-        """The number on the wire; free for others once the state is FREE."""
-        self.publishes = publishes
-        self.consumes = consumes
-        self.state = LinkState.OPENING
-        self.error: Optional[MsglibError] = None
-        """Why the link cannot be used any more: Refused or LinkClosed; ``None`` as long as it can."""
-        self.next_number = 1
-        """The number of the next publish."""
-        self.publish_upto = INITIAL_PUBLISH_CREDIT
-        """The last number that the broker allows."""
-        self.next_tag = 1
-        """The tag of the next delivery."""
-        self.delivery_upto = 0
-        """The last tag that this side allows."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether frames may be sent on the link; true from the start, before the broker has answered."""
-        return self.error is None
-
-    def check(self) -> None:
-        """Raises :attr:`error`, if there is one."""
-        if self.error is not None:
-            raise copy.copy(self.error)
+if TYPE_CHECKING:
+    from .link import Link
 
 
 @dataclass(frozen=True)
@@ -98,12 +63,72 @@ class PublishesRefused:
 
 @dataclass(frozen=True)
 class Delivered:
-    """A message has arrived; it is in flight until :meth:`Session.ack` or :meth:`Session.refuse`."""
+    """A message has arrived; one of a queue is in flight until it is settled. What was not said is ``None``."""
 
     link: Link
     tag: int
     count: int
     payload: bytes
+    retained: bool = False
+    id: Optional[int] = None
+    priority: Optional[int] = None
+    key: Optional[bytes] = None
+    topic: Optional[bytes] = None
+    cause: Optional[frames.Cause] = None
+
+
+@dataclass(frozen=True)
+class Missed:
+    """So many deliveries are missing between those before and after it."""
+
+    link: Link
+    lost: int
+
+
+@dataclass(frozen=True)
+class SettlesConfirmed:
+    """The oldest SETTLE that asked for a confirm, from ``first`` to ``last``, has changed ``count`` deliveries."""
+
+    link: Link
+    first: int
+    last: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A request has arrived, which waits for an answer for so many milliseconds more."""
+
+    link: Link
+    tag: int
+    deadline_ms: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Replied:
+    """The outcome of a request: its answer."""
+
+    link: Link
+    number: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class NotReplied:
+    """The outcome of a request that has no answer, and why."""
+
+    link: Link
+    number: int
+    code: Code
+    text: str
+
+
+@dataclass(frozen=True)
+class LeaveAnnounced:
+    """The broker will end the connection in so many milliseconds; no new deliveries come."""
+
+    deadline_ms: int
 
 
 @dataclass(frozen=True)
@@ -135,8 +160,14 @@ Event = Union[
     PublishesConfirmed,
     PublishesRefused,
     Delivered,
+    Missed,
+    SettlesConfirmed,
+    Requested,
+    Replied,
+    NotReplied,
+    LeaveAnnounced,
     PongReceived,
     UserReceived,
     Ended,
 ]
-"""What :meth:`Session.receive` can report."""
+"""What :meth:`~.session.Session.receive` can report."""

@@ -1,4 +1,4 @@
-"""The frames of the msglib protocol, version 1, as values (PROTOCOL §3), and the numbers that are fixed (§11).
+"""The frames of the msglib protocol, version 1, as values (PROTOCOL §3, §14.2), and the numbers that are fixed (§11).
 
 Their bytes are the affair of :mod:`.encode` and :mod:`.decode`; who may send them when is in :mod:`.rules`.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import ClassVar, Union
+from typing import ClassVar, Mapping, NamedTuple, Optional, Union
 
 from .errors import Code
+from .features import QUEUES_OR_TOPICS, Feature
 
 HEADER_LENGTH = 12
 """Bytes of a frame's header."""
@@ -25,16 +26,22 @@ DEFAULT_MAX_PAYLOAD = 16 * 1024 * 1024
 """The payload that a side takes unless it says otherwise, in bytes."""
 QUEUE_KIND = 1
 """The kind of channel that is a queue."""
+TOPIC_KIND = 2
+"""The kind of channel that is a topic (§16)."""
+SERVICE_KIND = 3
+"""The kind of channel that is a service (§17)."""
 FIRST_USER_TYPE = 0x8000
 """The first of the frame types that belong to the users."""
 MAX_U64 = 2**64 - 1
 """The end of the range of numbers and tags; as credit it allows all."""
+MAX_U32 = 2**32 - 1
+"""The longest deadline, in milliseconds."""
 MAGIC = b"MSGL"
 """What every HELLO's body starts with."""
 
 
 class FrameType(enum.IntEnum):
-    """The numbers of §3. ``USER`` stands for its whole range, 0x8000 to 0xFFFF."""
+    """The numbers of §3 and §14.2. ``USER`` stands for its whole range, 0x8000 to 0xFFFF."""
 
     HELLO = 0x0001
     WELCOME = 0x0002
@@ -53,7 +60,32 @@ class FrameType(enum.IntEnum):
     DELIVERY = 0x0030
     ACK = 0x0031
     REFUSE = 0x0032
+    GOING_AWAY = 0x0009
+    PUBLISH_WITH = 0x0023
+    PRODUCER = 0x0024
+    DELIVERY_WITH = 0x0033
+    SETTLE = 0x0034
+    SETTLED = 0x0036
+    GAP = 0x0037
+    REQUEST = 0x0040
+    REPLY = 0x0041
+    NO_REPLY = 0x0042
     USER = 0x8000
+
+
+FEATURES: Mapping[FrameType, Feature] = {
+    FrameType.GOING_AWAY: Feature.DRAIN,
+    FrameType.PUBLISH_WITH: QUEUES_OR_TOPICS,
+    FrameType.PRODUCER: Feature.QUEUES,
+    FrameType.DELIVERY_WITH: QUEUES_OR_TOPICS,
+    FrameType.SETTLE: Feature.QUEUES,
+    FrameType.SETTLED: Feature.QUEUES,
+    FrameType.GAP: Feature.TOPICS,
+    FrameType.REQUEST: Feature.REQUESTS,
+    FrameType.REPLY: Feature.REQUESTS,
+    FrameType.NO_REPLY: Feature.REQUESTS,
+}
+"""The features of which one must have been agreed on for a type to be known (§14.2). All others always are."""
 
 
 class Verdict(enum.IntEnum):
@@ -63,6 +95,19 @@ class Verdict(enum.IntEnum):
     """Deliver it again, at once."""
     FOR_GOOD = 1
     """Never again."""
+
+
+class Settling(enum.IntEnum):
+    """What a SETTLE does (§15.4)."""
+
+    ACK = 0
+    """As ACK."""
+    AGAIN = 1
+    """As REFUSE with verdict 0, not before a delay is over, and with another priority."""
+    FOR_GOOD = 2
+    """As REFUSE with verdict 1."""
+    EXTEND = 3
+    """Not settled: the lease begins anew."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +297,155 @@ class User:
     body: bytes = b""
 
 
+@dataclass(frozen=True)
+class GoingAway:
+    """The broker will end the connection in so many milliseconds (§18)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.GOING_AWAY
+    deadline_ms: int
+
+
+@dataclass(frozen=True)
+class PublishWith:
+    """A message on its way in, with what is to be said beside it (§14.3)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.PUBLISH_WITH
+    link: int
+    number: int
+    payload: bytes
+    confirm: bool = False
+    retain: bool = False
+    delay_ms: Optional[int] = None
+    ttl_ms: Optional[int] = None
+    priority: Optional[int] = None
+    key: Optional[bytes] = None
+    topic: Optional[bytes] = None
+
+
+class PublishFields(NamedTuple):
+    """What a PUBLISH_WITH says beside its payload; ``None`` for what it does not."""
+
+    retain: bool = False
+    delay_ms: Optional[int] = None
+    ttl_ms: Optional[int] = None
+    priority: Optional[int] = None
+    key: Optional[bytes] = None
+    topic: Optional[bytes] = None
+
+
+@dataclass(frozen=True)
+class Producer:
+    """Who publishes on the link, across connections: publish n has the sequence ``base`` + n (§15.6)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.PRODUCER
+    link: int
+    id: int
+    base: int = 0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a message became a dead letter (§15.5)."""
+
+    reason: Code
+    """``REFUSED_FOR_GOOD``, ``TOO_MANY_DELIVERIES``, ``EXPIRED`` or ``DROPPED``."""
+    count: int
+    """How often it had been delivered in the queue that it comes from; 1 at the least."""
+    hops: int
+    """How often it has become a dead letter by now."""
+    first_ms: int
+    """How many milliseconds ago it became one for the first time."""
+    source: Union[int, bytes]
+    """The queue that it comes from, by its id or its name."""
+
+
+@dataclass(frozen=True)
+class DeliveryWith:
+    """A message on its way out, with what is to be said beside it (§14.3)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.DELIVERY_WITH
+    link: int
+    tag: int
+    count: int
+    payload: bytes
+    retained: bool = False
+    id: Optional[int] = None
+    priority: Optional[int] = None
+    key: Optional[bytes] = None
+    topic: Optional[bytes] = None
+    cause: Optional[Cause] = None
+
+
+@dataclass(frozen=True)
+class Settle:
+    """What becomes of the deliveries from ``first`` to ``last`` (§15.4).
+
+    ``delay_ms`` and ``priority`` belong to ``AGAIN`` alone, ``lease_ms`` to ``EXTEND``, which must have one.
+    """
+
+    TYPE: ClassVar[FrameType] = FrameType.SETTLE
+    link: int
+    first: int
+    last: int
+    settling: Settling
+    confirm: bool = False
+    delay_ms: Optional[int] = None
+    priority: Optional[int] = None
+    lease_ms: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How many deliveries a SETTLE with ``confirm`` has changed (§15.4)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.SETTLED
+    link: int
+    first: int
+    last: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """So many deliveries are missing here (§16.5)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.GAP
+    link: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question, on its way to the broker or to who answers it (§17.2)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.REQUEST
+    link: int
+    number: int
+    deadline_ms: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a request (§17.3)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.REPLY
+    link: int
+    number: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class NoReply:
+    """The outcome of a request that has no answer (§17.3)."""
+
+    TYPE: ClassVar[FrameType] = FrameType.NO_REPLY
+    link: int
+    number: int
+    code: Code
+    text: str = ""
+
+
 Frame = Union[
     Hello,
     Welcome,
@@ -270,6 +464,16 @@ Frame = Union[
     Delivery,
     Ack,
     Refuse,
+    GoingAway,
+    PublishWith,
+    Producer,
+    DeliveryWith,
+    Settle,
+    Settled,
+    Gap,
+    Request,
+    Reply,
+    NoReply,
     User,
 ]
 """Any frame of version 1."""

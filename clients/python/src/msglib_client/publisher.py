@@ -1,84 +1,29 @@
-"""A way into one queue."""
+"""A way into one queue, or into any channel that messages go into."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Dict, Optional, Set, Tuple, Type, Union
+from typing import Dict, Optional, Set, Tuple, Union
 
-from . import events
+from . import events, frames
 from .deadline import Deadline
-from .driver import Driver, LinkUser
+from .driver import Driver
 from .errors import Code, Refused
+from .link import Link
 from .rules import LinkState
+from .sender import Payload, Sender, to_bytes
+from .session import NO_FIELDS
+from .times import milliseconds
 
-Payload = Union[bytes, bytearray, memoryview]
-"""What can be published: any bytes."""
 
+class MessageSender(Sender):
+    """Publishes, and knows what became of what was published."""
 
-class Publisher(LinkUser):
-    """A way into one queue.
-
-    Made by :meth:`Connection.open_publisher`, ended by :meth:`close` or at the end of ``with``.
-    """
-
-    def __init__(self, driver: Driver, link: events.Link, timeout_seconds: Optional[float]) -> None:
-        """Use :meth:`Connection.open_publisher` instead."""
-        self.timeout_seconds = timeout_seconds
-        """How long a call may take unless it is told otherwise, as that of :class:`Connection`; may be changed."""
-        self._driver = driver
-        self._link = link
+    def __init__(self, driver: Driver, link: Link, timeout_seconds: Optional[float]) -> None:
+        """Made by a :class:`Connection`."""
+        super().__init__(driver, link, timeout_seconds)
         self._confirmed_upto = 0
         self._awaited: Set[int] = set()
         self._refusals: Dict[int, Tuple[Code, str]] = {}
-
-    def publish(self, payload: Payload, confirm: bool = False, timeout_seconds: Optional[float] = None) -> None:
-        """As :func:`publish_to_q`."""
-        payload = payload if isinstance(payload, bytes) else bytes(memoryview(payload))
-        driver, link = self._driver, self._link
-        deadline = self._until(timeout_seconds)
-
-        def may_publish() -> bool:
-            if driver.session.leaving or not link.usable:
-                return True  # It raises why.
-            return driver.session.may_publish(link, len(payload)) and driver.has_room()
-
-        with driver.lock:
-            driver.wait(may_publish, deadline, "the broker does not allow more messages yet; nothing was sent")
-            number = driver.session.publish(link, payload, confirm)
-            if confirm:
-                self._awaited.add(number)
-            driver.flush()
-            if confirm:
-                self._wait_for_outcome(number, deadline)
-
-    def wait_until_open(self, timeout_seconds: Optional[float] = None) -> None:
-        """Waits until the broker has taken the link.
-
-        Raises ``Refused`` if it does not, ``TimeoutError``, ``ConnectionLost``.
-        """
-        with self._driver.lock:
-            self._driver.wait_until_open(self._link, self._until(timeout_seconds))
-
-    def close(self) -> None:
-        """Gives the way up, without waiting; what was published before is not affected."""
-        with self._driver.lock:
-            self._driver.close_link(self._link)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing can be published here any more."""
-        return not self._link.usable
-
-    def __enter__(self) -> "Publisher":
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def on_event(self, event: events.Event) -> None:
         """Keeps the outcomes that somebody waits for, and counts the refusals that nobody does."""
@@ -93,8 +38,20 @@ class Publisher(LinkUser):
             # The OPEN was refused: nothing that was sent behind it had an effect (§5.2).
             self._count(self._link.next_number - 1 - len(self._awaited), event.code, event.text)
 
-    def _until(self, timeout_seconds: Optional[float]) -> Deadline:
-        return Deadline.after(self.timeout_seconds if timeout_seconds is None else timeout_seconds)
+    def _publish(
+        self, payload: Payload, confirm: bool, fields: frames.PublishFields, timeout_seconds: Optional[float]
+    ) -> None:
+        payload = to_bytes(payload)
+        driver = self._driver
+        deadline = self._until(timeout_seconds)
+        with driver.lock:
+            self._wait_until_allowed(payload, fields != NO_FIELDS, deadline)
+            number = driver.session.publish(self._link, payload, confirm, fields)
+            if confirm:
+                self._awaited.add(number)
+            driver.flush()
+            if confirm:
+                self._wait_for_outcome(number, deadline)
 
     def _count(self, refused: int, code: Code, text: str) -> None:
         if refused > 0:
@@ -116,3 +73,40 @@ class Publisher(LinkUser):
         finally:
             self._awaited.discard(number)
             self._refusals.pop(number, None)
+
+
+class Publisher(MessageSender):
+    """A way into one queue.
+
+    Made by :meth:`Connection.open_publisher`, ended by :meth:`close` or at the end of ``with``; what was published
+    before is not affected by that.
+    """
+
+    def publish(
+        self,
+        payload: Payload,
+        confirm: bool = False,
+        timeout_seconds: Optional[float] = None,
+        *,
+        delay_seconds: Optional[float] = None,
+        ttl_seconds: Optional[float] = None,
+        priority: Optional[int] = None,
+        key: Union[str, bytes, None] = None,
+    ) -> None:
+        """As :func:`publish_to_q`."""
+        self._publish(payload, confirm, queue_fields(delay_seconds, ttl_seconds, priority, key), timeout_seconds)
+
+
+def queue_fields(
+    delay_seconds: Optional[float],
+    ttl_seconds: Optional[float],
+    priority: Optional[int],
+    key: Union[str, bytes, None],
+) -> frames.PublishFields:
+    """What is said beside a message for a queue (§15.2). Raises ``ValueError`` for a time that cannot be."""
+    return frames.PublishFields(
+        delay_ms=None if delay_seconds is None else milliseconds(delay_seconds, "delay_seconds"),
+        ttl_ms=None if ttl_seconds is None else milliseconds(ttl_seconds, "ttl_seconds"),
+        priority=priority,
+        key=key.encode("utf-8") if isinstance(key, str) else key,
+    )

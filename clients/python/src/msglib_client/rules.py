@@ -1,4 +1,4 @@
-"""Who may send what, and when: the table of PROTOCOL §10, as data."""
+"""Who may send what, and when: the tables of PROTOCOL §10 and §14.4, as data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LinkState(enum.IntEnum):
 
 
 class Rule(enum.Enum):
-    """What a receiver does with a frame, by the table of §10."""
+    """What a receiver does with a frame, by the tables of §10.2 and §14.4."""
 
     ACCEPT = "A"
     IGNORE = "I"
@@ -42,7 +42,7 @@ class Rule(enum.Enum):
     BAD_LINK = "B"
 
 
-# One row of §10.2 each: sender, frame, then the connection's states, then (where it says anything) the link's.
+# One row of §10.2 or §14.4 each: sender, frame, then the connection's states, then (where it says anything) the link's.
 _TABLE = """
 client HELLO     AUU
 client WELCOME   UUU
@@ -80,6 +80,26 @@ broker DELIVERY  UAU BBAIB
 broker ACK       UUU
 broker REFUSE    UUU
 broker USER      UAU
+client GOING_AWAY    UUU
+client PUBLISH_WITH  UAU BAABI
+client PRODUCER      UAU BAABI
+client DELIVERY_WITH UUU
+client SETTLE        UAU BAABI
+client SETTLED       UUU
+client GAP           UUU
+client REQUEST       UAU BAABI
+client REPLY         UAU BAABI
+client NO_REPLY      UAU BAABI
+broker GOING_AWAY    UAU
+broker PUBLISH_WITH  UUU
+broker PRODUCER      UUU
+broker DELIVERY_WITH UAU BBAIB
+broker SETTLE        UUU
+broker SETTLED       UAU BBAAB
+broker GAP           UAU BBAIB
+broker REQUEST       UAU BBAIB
+broker REPLY         UAU BBAAB
+broker NO_REPLY      UAU BBAAB
 """
 
 _Key = Tuple[Side, FrameType]
