@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import threading
 import unittest
-from typing import ClassVar
+from typing import ClassVar, List
 
 import support
 from msglib_client import Connection, ConnectionLost, blocking_pull_subscribe_to_queue, connect, publish_to_q
+from feature_scenarios import FeatureScenarios
 from scenarios import Scenarios
 
 PROGRAMS = {name: os.environ.get(f"MSGLIB_{name.upper()}", "") for name in ("broker", "publish", "consume")}
+CLIENT = support.HERE.parent
 REQUIRED = os.environ.get("MSGLIB_REQUIRE_BROKER") == "1"
 
 
@@ -104,6 +107,10 @@ class OnRealBroker(WithBrokerProcess, Scenarios):
     """All that must hold with any broker, from Python to Python."""
 
 
+class FeaturesOnRealBroker(WithBrokerProcess, FeatureScenarios):
+    """What the features add."""
+
+
 class AcrossLanguages(WithBrokerProcess):
     def test_from_python_to_rust(self) -> None:
         messages = ["Hello, world!", "Grüße", "three"]
@@ -147,6 +154,42 @@ class AcrossLanguages(WithBrokerProcess):
         self.assertEqual(held.payload, b"not lost")
         consumer.abort()
         self.assertEqual(self.run_program("consume", "--queue", "vanishing", "--count", "1").splitlines(), ["not lost"])
+
+
+class Examples(WithBrokerProcess):
+    """What new users see first."""
+
+    def run_python(self, *arguments: str) -> List[str]:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env={**os.environ, "PYTHONPATH": str(CLIENT / "src")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self.addCleanup(_reap, process)
+        return _finish(process).splitlines()
+
+    def test_each_of_the_readme_prints_what_it_says(self) -> None:
+        text = (CLIENT / "README.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        printed = [self.run_python("-c", block.replace("12345", str(self.broker.port))) for block in blocks]
+        self.assertEqual(
+            printed,
+            [
+                ["b'Hello, world!' 1"],
+                ["b'put out the fire' 9", "b'sweep' None"],
+                [],
+                ["sensors/kitchen/temperature b'21' True"],
+                ["b'2.50'", "the request has no answer (UNKNOWN_0x8001: we have apples only)"],
+            ],
+        )
+
+    def test_topics_and_requests(self) -> None:
+        printed = self.run_python(str(CLIENT / "examples" / "topics_and_requests.py"), str(self.broker.port))
+        self.assertEqual(printed, ["home/kitchen/temperature 21.0", "69.8", "celsius or fahrenheit?"])
 
 
 class TheEndOfTheBroker(WithBrokerProcess):
