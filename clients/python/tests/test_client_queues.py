@@ -57,14 +57,16 @@ class Publishing(ByHand):
         self.assertEqual(caught.exception.code, Code.QUEUE_FULL)
 
     def test_what_cannot_be_said(self) -> None:
-        calls: List[Callable[[], None]] = [
-            lambda: publish_to_q(self.connection, 1, b"", delay_seconds=-1),
-            lambda: publish_to_q(self.connection, 1, b"", priority=256),
-            lambda: publish_to_q(self.connection, 1, b"", key=""),
-            lambda: publish_to_q(self.connection, 1, b"", key="k" * 256),
+        calls: List[Tuple[str, Callable[[], None]]] = [
+            ("delay_seconds must be", lambda: publish_to_q(self.connection, 1, b"", delay_seconds=-1)),
+            ("a priority must be 0 to 255, 256", lambda: publish_to_q(self.connection, 1, b"", priority=256)),
+            ("a key must have 1 to 255", lambda: publish_to_q(self.connection, 1, b"", key="")),
+            ("a key must have 1 to 255", lambda: publish_to_q(self.connection, 1, b"", key="k" * 256)),
+            ("a key is text", lambda: publish_to_q(self.connection, 1, b"", key=5)),  # type: ignore[arg-type]
+            ("needs an encoding", lambda: publish_to_q(self.connection, 1, "text")),  # type: ignore[arg-type]
         ]
-        for call in calls:
-            with self.assertRaises(ValueError):
+        for said, call in calls:
+            with self.assertRaisesRegex((ValueError, TypeError), said):
                 call()
         publish_to_q(self.connection, 1, b"x")
         self.hear(frames.Open(1, 1, publishes=True), frames.Publish(1, 1, b"x"))
@@ -115,6 +117,8 @@ class Declaring(ByHand):
     def test_settings_are_the_arguments(self) -> None:
         with self.assertRaisesRegex(ValueError, "arguments"):
             self.connection.subscribe(1, settings=SETTINGS, arguments=b"x")
+        with self.assertRaisesRegex(TypeError, "order must be a number or of the enumeration"):
+            self.connection.declare_queue(1, QueueSettings(order="priority"))  # type: ignore[arg-type]
         with self.assertRaisesRegex(ValueError, "lease_seconds"):
             self.connection.declare_queue(1, QueueSettings(lease_seconds=-1))
         self.hear_nothing()

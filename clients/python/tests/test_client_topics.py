@@ -59,7 +59,12 @@ class Publishing(ByHand):
                 subscribe_to_topic(self.connection, name)
         with self.assertRaisesRegex(TypeError, "no id such as 7"):
             subscribe_to_topic(self.connection, 7)  # type: ignore[arg-type]
+        for topic_filter in ("a/+", "#", b"+/b"):
+            with self.assertRaisesRegex(ValueError, "is a filter and no topic"):
+                publish_to_topic(self.connection, topic_filter, b"")
         self.hear_nothing()
+        publish_to_topic(self.connection, "a+/#b", b"")
+        self.hear(frames.Open(1, b"a+/#b", publishes=True, kind=TOPIC_KIND))
 
 
 class Subscribing(ByHand):

@@ -100,8 +100,8 @@ def publish_to_q(
     not allow more messages. The first message to a queue opens a link to it, which the connection keeps.
 
     A message with ``delay_seconds`` is not delivered before that is over, one with ``ttl_seconds`` not after that is
-    over. ``priority``, 0 to 255, the higher the sooner, and ``key``, 1 to 255 bytes, are what the order of a queue goes
-    by: see :class:`QueueOrder`.
+    over. ``priority``, 0 to 255, the higher the sooner, and ``key``, 1 to 255 bytes, mean something in queues that were
+    made with an order that goes by them: see :class:`QueueOrder`.
 
     Raises ``Refused`` if the broker does not take the message or the queue, ``TimeoutError`` (with ``confirm``, the
     message may or may not have been accepted), ``LinkClosed``, ``ConnectionLost``, ``FeatureNotServed`` for a delay and

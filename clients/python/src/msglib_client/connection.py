@@ -13,7 +13,7 @@ from .errors import MsglibError, Refused
 from .features import Feature
 from .kept import Kept
 from .link import Link
-from .names import QueueId, TopicName, topic_name, wire_name
+from .names import QueueId, TopicName, is_filter, topic_name, wire_name
 from .publisher import Publisher
 from .requests import Caller, PendingReply, Service
 from .sender import Payload
@@ -228,6 +228,8 @@ class Connection:
     ) -> None:
         """As :func:`publish_to_topic`, with a time-out of its own."""
         name = topic_name(topic)
+        if is_filter(name):
+            raise ValueError(f"{topic!r} is a filter and no topic; open_topic_publisher leads to all that it matches")
         with self._driver.lock:
             self._topic_publishers.use(
                 name,

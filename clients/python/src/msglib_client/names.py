@@ -1,8 +1,8 @@
-"""How channels are named (PROTOCOL §5.1)."""
+"""How channels and messages are named (PROTOCOL §5.1, §15.2, §16.1)."""
 
 from __future__ import annotations
 
-from typing import Union, overload
+from typing import Optional, Union, overload
 
 from . import frames
 
@@ -41,3 +41,24 @@ def topic_name(name: TopicName) -> bytes:
     if isinstance(name, int):
         raise TypeError(f"a topic has a name and no id such as {name}")
     return wire_name(name, "a topic or filter")
+
+
+def is_filter(name: bytes) -> bool:
+    """Whether a topic's name stands for more than one (§16.1)."""
+    return not {b"+", b"#"}.isdisjoint(name.split(b"/"))
+
+
+def key_bytes(key: Union[str, bytes, None]) -> Optional[bytes]:
+    """A message's key as PUBLISH_WITH has it. Raises ``TypeError`` or ``ValueError`` for what cannot be one."""
+    if key is None:
+        return None
+    if isinstance(key, int):
+        raise TypeError(f"a key is text or bytes, {key} is not")
+    return wire_name(key, "a key")
+
+
+def checked_priority(priority: Optional[int]) -> Optional[int]:
+    """A message's priority. Raises ``ValueError`` if it does not fit."""
+    if priority is not None and not 0 <= priority <= 255:
+        raise ValueError(f"a priority must be 0 to 255, {priority} is not")
+    return priority

@@ -9,6 +9,7 @@ from .deadline import Deadline
 from .driver import Driver
 from .errors import Code, Refused
 from .link import Link
+from .names import checked_priority, key_bytes
 from .rules import LinkState
 from .sender import Payload, Sender, to_bytes
 from .session import NO_FIELDS
@@ -103,10 +104,10 @@ def queue_fields(
     priority: Optional[int],
     key: Union[str, bytes, None],
 ) -> frames.PublishFields:
-    """What is said beside a message for a queue (§15.2). Raises ``ValueError`` for a time that cannot be."""
+    """What is said beside a message for a queue (§15.2). Raises ``ValueError`` for what cannot be."""
     return frames.PublishFields(
         delay_ms=None if delay_seconds is None else milliseconds(delay_seconds, "delay_seconds"),
         ttl_ms=None if ttl_seconds is None else milliseconds(ttl_seconds, "ttl_seconds"),
-        priority=priority,
-        key=key.encode("utf-8") if isinstance(key, str) else key,
+        priority=checked_priority(priority),
+        key=key_bytes(key),
     )

@@ -12,7 +12,9 @@ Payload = Union[bytes, bytearray, memoryview]
 
 
 def to_bytes(payload: Payload) -> bytes:
-    """The bytes themselves, copied only if they could change."""
+    """The bytes themselves, copied only if they could change. Raises ``TypeError`` for what is none."""
+    if isinstance(payload, str):
+        raise TypeError("a payload is bytes, not str; text needs an encoding, as in text.encode('utf-8')")
     return payload if isinstance(payload, bytes) else bytes(memoryview(payload))
 
 

@@ -155,6 +155,8 @@ def _encode(settings: Mapping[int, Optional[bytes]]) -> bytes:
 def _number(layout: str, name: str, value: Optional[int]) -> Optional[bytes]:
     if value is None:
         return None
+    if not isinstance(value, int):
+        raise TypeError(f"{name} must be a number or of the enumeration of its values, {value!r} is not")
     most: int = 256 ** struct.calcsize(layout) - 1
     if not 0 <= value <= most:
         raise ValueError(f"{name} must be 0 to {most}, {value} is not")

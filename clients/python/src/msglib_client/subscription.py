@@ -11,6 +11,7 @@ from .driver import Driver
 from .errors import AlreadySettled, TooLate
 from .frames import Settling, Verdict
 from .link import Link
+from .names import checked_priority
 from .rules import LinkState
 from .session import Session
 from .times import milliseconds
@@ -119,13 +120,14 @@ class AckableQMsg:
         """
         tag, settling = self._tag, Settling.FOR_GOOD if for_good else Settling.AGAIN
         delay_ms = None if delay_seconds is None else milliseconds(delay_seconds, "delay_seconds")
-        if not confirm and delay_ms is None and priority is None:
+        to_priority = checked_priority(priority)
+        if not confirm and delay_ms is None and to_priority is None:
             verdict = Verdict.FOR_GOOD if for_good else Verdict.AGAIN
             self._settle(lambda session: session.refuse(self._link, tag, tag, verdict), False)
             return
 
         def send(session: Session) -> None:
-            session.settle(self._link, tag, tag, settling, confirm=confirm, delay_ms=delay_ms, priority=priority)
+            session.settle(self._link, tag, tag, settling, confirm=confirm, delay_ms=delay_ms, priority=to_priority)
 
         self._settle(send, confirm)
 
