@@ -29,7 +29,7 @@ def section(number: str) -> str:
 
 
 def table(number: str, which: int = 0) -> List[List[str]]:
-    """The rows of a table in a section, of the first one if not said, its heading first, without the line under that."""
+    """The rows of a table in a section, the first one if not said, its heading first, without the line under that."""
     blocks = itertools.groupby(section(number).split("\n"), key=lambda line: line.startswith("|"))
     lines = [list(block) for is_table, block in blocks if is_table][which]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

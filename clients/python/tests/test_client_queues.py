@@ -256,7 +256,10 @@ class WithoutFeatures(ByHand):
         self.say(frames.Opened(1), frames.Delivery(1, 1, 1, b"x"))
         msg = next(sub)
         self.hear(
-            frames.Open(1, 1, consumes=True), frames.Credit(1, 1), frames.Open(2, 1, publishes=True), frames.Credit(1, 2)
+            frames.Open(1, 1, consumes=True),
+            frames.Credit(1, 1),
+            frames.Open(2, 1, publishes=True),
+            frames.Credit(1, 2),
         )
         calls: List[Tuple[str, Callable[[], object]]] = [
             ("QUEUES", lambda: connection.declare_queue(2, SETTINGS)),

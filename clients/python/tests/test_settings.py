@@ -128,7 +128,11 @@ class TheDocument(unittest.TestCase):
                     self.assertEqual(said, list(choices[row[1]]))
 
     def test_settings_of_a_queue(self) -> None:
-        choices: Dict[str, Type[enum.IntEnum]] = {"order": QueueOrder, "dispatch": QueueDispatch, "overflow": QueueOverflow}
+        choices: Dict[str, Type[enum.IntEnum]] = {
+            "order": QueueOrder,
+            "dispatch": QueueDispatch,
+            "overflow": QueueOverflow,
+        }
         self.check("15.1", FULL_QUEUE.encode(), choices)
         names = [row[1] for row in protocol_file.table("15.1")[1:]]
         self.assertEqual(names, [_plain(name) for name in vars(FULL_QUEUE)])

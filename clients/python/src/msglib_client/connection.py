@@ -27,6 +27,7 @@ T = TypeVar("T")
 # How long close waits if the connection never does.
 _CLOSE_SECONDS = 10.0
 
+
 class Connection:
     """A connection to a broker; made by :func:`connect`, ended by :meth:`close` or at the end of ``with``.
 

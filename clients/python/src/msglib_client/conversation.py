@@ -16,7 +16,7 @@ from .rules import CONNECTION_RULES, LINK_RULES, ConnectionState, LinkState, Rul
 
 
 class Conversation:
-    """The state of one connection, from HELLO to the end. What the user can say in it is in :class:`~.session.Session`."""
+    """The state of one connection, from HELLO to the end. What can be said in it is in :class:`~.session.Session`."""
 
     def __init__(
         self,

@@ -125,7 +125,7 @@ class ConnectionLost(_WithCode):
 
 
 class NoReply(_WithCode):
-    """A request has no answer: nobody is there, who had it went away or says so itself, or the broker does not take it."""
+    """A request has no answer: nobody is there, who had it went away or said so, or the broker does not take it."""
 
 
 class GoingAway(MsglibError):

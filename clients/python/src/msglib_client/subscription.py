@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from typing import Callable, Deque, Optional
 
-from . import events, frames
+from . import events
 from .consumer import Consumer
 from .driver import Driver
 from .errors import AlreadySettled, TooLate
