@@ -9,7 +9,7 @@ pub use config::BrokerConfig;
 pub use step::{Drained, Shutdown, Step};
 pub use stop::Stop;
 
-use crate::core::{Context, Core, CoreConfig, Counters, End, Load};
+use crate::core::{ConnectionInfo, Context, Core, CoreConfig, Counters, End, Load};
 use crate::dialect::Dialect;
 use crate::handler::Handler;
 use crate::native::Native;
@@ -288,6 +288,11 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     /// Connections that are open, or have still something to be written.
     pub fn connections(&self) -> usize {
         self.core.connections()
+    }
+
+    /// Every connection that is open, or has still something to be written, in the order of their slots.
+    pub fn each_connection(&self) -> impl Iterator<Item = ConnectionInfo<'_>> {
+        self.core.each_connection()
     }
 
     /// When the next timer is due, on the manager's clock; [`Instant::ZERO`] when there is work left over.

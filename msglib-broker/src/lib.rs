@@ -49,8 +49,8 @@ mod trace;
 pub use broker::{Broker, BrokerConfig, Drained, Shutdown, Step, Stop};
 pub use channel::{Channel, ChannelContext, ChannelLink, Publication, Question};
 pub use core::{
-    AnswerId, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, Load, PendingAnswer, Publish,
-    TimerId,
+    AnswerId, ConnectionInfo, Context, Core, CoreConfig, Counters, Deliveries, DeliveryRun, End, Frames, Load,
+    PendingAnswer, Publish, TimerId,
 };
 pub use dialect::{Dialect, FrameBuffer, Received, SendError};
 pub use event::Event;

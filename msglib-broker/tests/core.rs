@@ -4,7 +4,8 @@ mod common;
 
 use common::{Bench, bytes_of, hello, open, publish};
 use msglib_broker::{
-    Context, CoreConfig, End, ErrorCode, Event, Frames, Handler, Native, Reject, SendError, TimerId, handler_fn,
+    Context, CoreConfig, End, ErrorCode, Event, Frames, Handler, Identity, Native, Reject, SendError, TimerId,
+    handler_fn,
 };
 use msglib_proto::transport::{Address, Close, ConnectionId, Peer};
 use msglib_proto::{Frame, Payload};
@@ -490,4 +491,22 @@ fn a_transport_that_gives_a_slot_away_before_its_user_is_closed_is_found_out() {
     bench.greeted();
     let peer = Peer::new(Address::Memory(9));
     bench.core.handle_open(bench.now, ConnectionId::new(0, 1), peer);
+}
+
+#[test]
+fn every_connection_can_be_looked_at() {
+    let mut bench = Bench::new(handler_fn(|cx, event| {
+        if let Event::Frame { from, frame: Frame::Hello(_) } = event {
+            cx.set_identity(from, Identity::new("alice"));
+        }
+        Ok(())
+    }));
+    let (alice, silent) = (bench.greeted(), bench.open());
+    let looks: Vec<_> = bench.core.each_connection().map(|seen| (seen.id, seen.identity.map(Identity::name))).collect();
+    assert_eq!(looks, [(alice, Some("alice")), (silent, None)]);
+    let seen = bench.core.each_connection().next().unwrap();
+    assert_eq!((seen.peer.to_string(), seen.queued, seen.is_ending), ("memory:1".to_owned(), 0, false));
+    assert!(seen.sent > 0, "its greeting");
+    bench.core.close_all();
+    assert!(bench.core.each_connection().all(|seen| seen.is_ending));
 }

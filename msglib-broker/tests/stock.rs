@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, hello, open, open_as, publish};
-use msglib_broker::{ConnectionHandler, QueueConfig, StockConfig};
+use msglib_broker::{ChannelName, ConnectionHandler, Instant, QueueConfig, StockConfig};
 use msglib_proto::{ChannelKind, Frame, Payload, Verdict};
 
 fn bench() -> Bench<ConnectionHandler> {
@@ -219,7 +219,7 @@ fn queues_are_bounded_and_unused_ones_make_room() {
     let client = bench.greeted();
     let named = |link, id| {
         let Frame::Open(mut open) = open(link, true, false) else { unreachable!() };
-        open.name = msglib_proto::ChannelName::id(id);
+        open.name = ChannelName::id(id);
         Frame::Open(open)
     };
     bench.send(client, &[named(1, 1), named(2, 2), named(3, 3)]);
@@ -237,7 +237,7 @@ fn a_message_outlives_the_unused_queue_rule() {
     let client = bench.greeted();
     bench.send(client, &[open(1, true, false), publish(1, 1, "kept"), Frame::Close { link: 1 }]);
     let Frame::Open(mut other) = open(1, true, false) else { unreachable!() };
-    other.name = msglib_proto::ChannelName::id(8);
+    other.name = ChannelName::id(8);
     bench.lines(client);
     bench.send(client, &[Frame::Open(other)]);
     assert_eq!(bench.names(client), ["Closed"], "a queue with a message is not unused");
@@ -271,4 +271,17 @@ fn nothing_is_delivered_to_a_client_that_has_said_goodbye() {
     assert_eq!(bench.names(leaving), ["Opened", "Goodbye"]);
     let ledger = bench.core.handler().queue(7).unwrap().ledger;
     assert_eq!((ledger.ready, ledger.given_back), (1, 0), "its count is not used up");
+}
+
+#[test]
+fn single_queues_behave_as_their_name_says() {
+    let short = QueueConfig::default().with_max_messages(1);
+    let config = StockConfig::default().with_queue_named("short", short.clone()).with_queue_named(7, short);
+    let mut bench = Bench::new(ConnectionHandler::with_config(config));
+    bench.core.act(Instant::ZERO, |handler, cx| {
+        for name in [ChannelName::from("short"), ChannelName::from(7), ChannelName::from("7")] {
+            let outcomes = [(); 2].map(|()| handler.publish(cx, name, "a message").is_ok());
+            assert_eq!(outcomes, [true, name == ChannelName::from("7")], "{name}");
+        }
+    });
 }

@@ -4,10 +4,28 @@
 //! handler and `--pause` go through an incident step by step.
 #![allow(clippy::print_stderr, reason = "it is a program")]
 
+#[path = "broker/draining.rs"]
+#[allow(dead_code, reason = "a part of it is the broker's alone")]
+mod draining;
+#[path = "broker/reading.rs"]
+mod reading;
+#[path = "broker/settings.rs"]
+#[allow(dead_code, reason = "likewise")]
+mod settings;
+#[path = "broker/stats.rs"]
+#[allow(dead_code, reason = "likewise")]
+mod stats;
+#[path = "broker/values.rs"]
+#[allow(dead_code, reason = "likewise")]
+mod values;
+
 use lexopt::prelude::*;
+use msglib_broker::ConnectionHandler;
 use msglib_broker::record::Recording;
-use msglib_broker::{ConnectionHandler, QueueConfig, StockConfig};
-use msglib_testkit::replay::{Build, Progress, Replayer, diff, lines, outputs};
+use msglib_testkit::replay::{Build, Progress, Replayer, diff_builds, lines, outputs};
+use reading::Reader;
+use settings::Settings;
+use stats::OwnStats;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Write, stdin, stdout};
@@ -18,8 +36,8 @@ const HELP: &str = "\
 Plays a recording of the broker back, exactly, and shows what passes.
 
 usage: replay_recording FILE [options]
-  --max-messages N, --max-queue-bytes N, --max-queues N
-                        as the recorded broker was given them
+  --config FILE, --order ORDER, --max-messages N, …
+                        as the recorded broker was given them (see `broker --help`)
   --from STEP           show nothing before this step                 [1]
   --pause               wait for the return key after each step
   --list                show what was recorded, without a broker; also of a ring that was full
@@ -45,9 +63,9 @@ struct Options {
     mode: Mode,
     from: u64,
     pause: bool,
-    /// The recorded broker's configuration, and behind `--diff` the other one's.
-    first: (StockConfig, QueueConfig),
-    second: Option<(StockConfig, QueueConfig)>,
+    /// The recorded broker's settings, and behind `--diff` the other one's.
+    first: Reader,
+    second: Option<Reader>,
 }
 
 fn main() -> ExitCode {
@@ -65,12 +83,8 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options::default();
     let mut parser = lexopt::Parser::from_env();
     while let Some(option) = parser.next()? {
-        let (config, queue) = options.second.as_mut().unwrap_or(&mut options.first);
         match option {
             Value(file) if options.file.is_none() => options.file = Some(file.into()),
-            Long("max-messages") => *queue = queue.clone().with_max_messages(parser.value()?.parse()?),
-            Long("max-queue-bytes") => *queue = queue.clone().with_max_bytes(parser.value()?.parse()?),
-            Long("max-queues") => *config = config.clone().with_max_queues(parser.value()?.parse()?),
             Long("from") => options.from = parser.value()?.parse()?,
             Long("pause") => options.pause = true,
             Long("list") => options.mode = Mode::List,
@@ -82,6 +96,12 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             Long("help") | Short('h') => {
                 writeln!(stdout(), "{HELP}")?;
                 return Ok(None);
+            }
+            Long(name) => {
+                let name = name.to_owned();
+                if !options.second.as_mut().unwrap_or(&mut options.first).take(&name, &mut parser)? {
+                    return Err(format!("there is no option --{name}; see --help").into());
+                }
             }
             other => return Err(format!("{}; see --help", other.unexpected()).into()),
         }
@@ -96,13 +116,14 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     fault.iter().for_each(|fault| eprintln!("replay_recording: {fault}; this is what is before"));
     eprintln!("replay_recording: {} records of {:?}", recording.len(), recording.about());
     let mut out = stdout().lock();
+    let settings = options.first.clone().settings()?;
     match options.mode {
-        Mode::Replay => replay(options, &recording, &mut out)?,
+        Mode::Replay => replay(options, &settings, &recording, &mut out)?,
         Mode::List => lines(&recording).try_for_each(|line| writeln!(out, "{line}"))?,
-        Mode::Outputs => write!(out, "{}", outputs(&recording, Build::new(handler(&options.first))))?,
+        Mode::Outputs => write!(out, "{}", outputs(&recording, build(&settings)))?,
         Mode::Diff => {
-            let second = options.second.as_ref().unwrap_or(&options.first);
-            let diff = diff(&recording, handler(&options.first), handler(second));
+            let second = options.second.as_ref().unwrap_or(&options.first).clone().settings()?;
+            let diff = diff_builds(&recording, build(&settings), build(&second));
             write!(out, "{diff}")?;
             return Ok(if diff.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -110,13 +131,19 @@ fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The handler under test: put your own here.
-fn handler((config, queue): &(StockConfig, QueueConfig)) -> ConnectionHandler {
-    ConnectionHandler::with_config(config.clone().with_queue(queue.clone()))
+/// The broker under test: put your own handler here.
+fn build(settings: &Settings) -> Build<ConnectionHandler> {
+    let handler = settings.handler().with_admission(OwnStats);
+    Build::new(handler).with_dialect(settings.dialect()).with_config(settings.broker())
 }
 
-fn replay(options: &Options, recording: &Recording, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let mut replayer = Replayer::new(recording, Build::new(handler(&options.first)))?;
+fn replay(
+    options: &Options,
+    settings: &Settings,
+    recording: &Recording,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let mut replayer = Replayer::new(recording, build(settings))?;
     loop {
         let progress = replayer.step();
         let lines = replayer.transcript().take();
@@ -128,6 +155,7 @@ fn replay(options: &Options, recording: &Recording, out: &mut impl Write) -> Res
         match progress? {
             None => break,
             Some(Progress::Stepped(_)) => {}
+            Some(Progress::Note(text)) if text == draining::NOTE => draining::drain(replayer.broker_mut()),
             Some(other) => writeln!(out, "the program: {other:?}")?,
         }
         if options.pause && step >= options.from {

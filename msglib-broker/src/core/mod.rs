@@ -13,6 +13,7 @@ mod deadlines;
 mod deliveries;
 mod delivery_run;
 mod frames;
+mod info;
 mod spares;
 mod state;
 mod timers;
@@ -24,6 +25,7 @@ pub use context::Context;
 pub use deliveries::Deliveries;
 pub use delivery_run::DeliveryRun;
 pub use frames::{Frames, Publish};
+pub use info::ConnectionInfo;
 pub use timers::TimerId;
 
 use crate::dialect::Dialect;

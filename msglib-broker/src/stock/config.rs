@@ -3,6 +3,8 @@
 use crate::queue::QueueConfig;
 use crate::request::RequestsConfig;
 use crate::topic::TopicsConfig;
+use msglib_proto::{ChannelName, OwnedName};
+use std::collections::BTreeMap;
 
 /// The configuration of a [`ConnectionHandler`](crate::ConnectionHandler).
 #[derive(Clone, Debug)]
@@ -10,6 +12,9 @@ use crate::topic::TopicsConfig;
 pub struct StockConfig {
     /// How each queue behaves for which nothing else is said, and its limits.
     pub queue: QueueConfig,
+    /// How single queues behave, by their names, from when they are made: what a client says of them must be the same. Default: none of
+    /// them is special.
+    pub queues: BTreeMap<OwnedName, QueueConfig>,
     /// The limits of topics.
     pub topics: TopicsConfig,
     /// The limits of each service.
@@ -48,6 +53,7 @@ impl Default for StockConfig {
     fn default() -> StockConfig {
         StockConfig {
             queue: QueueConfig::default(),
+            queues: BTreeMap::new(),
             topics: TopicsConfig::default(),
             requests: RequestsConfig::default(),
             max_queues: 1_000_000,
@@ -68,6 +74,12 @@ impl StockConfig {
     /// With another [`queue`](StockConfig::queue).
     pub fn with_queue(mut self, queue: QueueConfig) -> StockConfig {
         self.queue = queue;
+        self
+    }
+
+    /// With one queue that behaves otherwise than the [others](StockConfig::queue).
+    pub fn with_queue_named<'n>(mut self, name: impl Into<ChannelName<'n>>, queue: QueueConfig) -> StockConfig {
+        self.queues.insert(name.into().to_owned(), queue);
         self
     }
 

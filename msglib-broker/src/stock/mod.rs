@@ -104,7 +104,7 @@ impl ConnectionHandler {
         let window = config.publish_window.clamp(1_024, 65_536);
         let producers = Producers::new(config.max_producers, window);
         ConnectionHandler {
-            queues: Queues::new(store, config.max_queues, producers, config.queue.clone()),
+            queues: Queues::new(store, producers, &config),
             topics: Topics::new(config.topics.clone()),
             topics_taken: 0,
             shared: Shared::default(),

@@ -1,5 +1,6 @@
 //! The queues of the stock handler, by name.
 
+use super::config::StockConfig;
 use super::consumer_key::ConsumerKey;
 use super::info::{QueueInfo, QueueState};
 use crate::queue::{Order, Producers, Queue, QueueConfig, Store, Stored};
@@ -7,7 +8,7 @@ use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use crate::trace;
 use msglib_proto::{ChannelName, ErrorCode, Instant, OwnedName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a queue is in the table.
@@ -30,6 +31,8 @@ pub(super) struct Queues {
     most: usize,
     /// How a queue behaves for which nothing else is said.
     default: Arc<QueueConfig>,
+    /// How single ones behave.
+    named: BTreeMap<OwnedName, Arc<QueueConfig>>,
 }
 
 /// One queue, and what the handler knows of it beside.
@@ -51,16 +54,18 @@ pub(super) struct Slot {
 }
 
 impl Queues {
-    pub(super) fn new(store: Store, most: usize, producers: Producers<QueueIndex>, default: QueueConfig) -> Queues {
+    pub(super) fn new(store: Store, producers: Producers<QueueIndex>, config: &StockConfig) -> Queues {
+        let named = config.queues.iter().map(|(name, queue)| (name.clone(), Arc::new(queue.clone())));
         Queues {
+            named: named.collect(),
             store,
             producers,
             slots: Vec::new(),
             vacant: Vec::new(),
             names: None,
             unused: BTreeSet::new(),
-            most,
-            default: Arc::new(default),
+            most: config.max_queues,
+            default: Arc::new(config.queue.clone()),
         }
     }
 
@@ -78,7 +83,7 @@ impl Queues {
         if let Some(index) = names.get(&name) {
             return Ok((*index, false));
         }
-        let config = config.unwrap_or_else(|| Arc::clone(&self.default));
+        let config = config.unwrap_or_else(|| Arc::clone(self.named.get(&name).unwrap_or(&self.default)));
         let queue = match order() {
             None => Queue::new(config),
             Some(order) => Queue::new(config).with_order(order),

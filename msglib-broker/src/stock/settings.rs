@@ -18,6 +18,12 @@ impl ConnectionHandler {
             .map_err(|error| Reject::new(ErrorCode::BAD_ARGUMENTS, format!("a queue's settings: {error}")))?;
         match self.queues.find(open.name) {
             Some(index) => self.as_told(index, open.name, &settings),
+            None if self.config.queues.contains_key(&open.name.to_owned()) => {
+                // How it behaves is said already, as if it were there.
+                let index = self.open_queue(cx, open.name, None)?;
+                self.queues.forget_unused(index);
+                self.as_told(index, open.name, &settings)
+            }
             None => {
                 let config = within(&self.config.queue, &settings)?;
                 self.open_queue(cx, open.name, Some(config))

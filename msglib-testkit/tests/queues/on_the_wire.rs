@@ -67,6 +67,20 @@ fn a_queue_that_is_there_has_the_settings_that_are_named_or_the_client_is_told_w
     declare(&mut world, &client, "jobs", &fits).expect("the connection goes on");
 }
 
+#[test]
+fn a_queue_that_the_configuration_names_is_as_if_it_were_there() {
+    let named = QueueConfig::default().with_redelivery(Redelivery::default().with_lease(SECOND));
+    let config = StockConfig::default().with_queue_named("jobs", named.clone());
+    let mut world = Harness::new(ConnectionHandler::with_config(config));
+    let client = world.connect();
+    let other = QueueSettings { lease_ms: Some(2000), ..Default::default() };
+    assert_eq!(why(declare(&mut world, &client, "jobs", &other)).0, ErrorCode::DECLARED_OTHERWISE);
+    let same = QueueSettings { lease_ms: Some(1000), ..Default::default() };
+    declare(&mut world, &client, "jobs", &same).unwrap();
+    assert_eq!(*world.handler().queue("jobs").unwrap().config(), named);
+    declare(&mut world, &client, "others", &other).unwrap();
+}
+
 /// Each setting alone: a queue that has it, and one that has not.
 #[test]
 fn every_setting_is_taken_and_compared() {

@@ -1,6 +1,9 @@
 //! The example programs as separate processes: a broker, a publisher, a consumer.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod serving;
+mod settings;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -26,13 +29,17 @@ impl BrokerProcess {
 
     fn start_with(options: &[&str]) -> BrokerProcess {
         let mut child = example("broker")
-            .args(["--listen", "[::1]:0"])
+            .args(["--listen", "[::1]:0", "--log", "warn"])
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        BrokerProcess::of(child.stdout.take().unwrap(), child)
+    }
+
+    fn of(out: ChildStdout, child: Child) -> BrokerProcess {
+        let mut out = BufReader::new(out);
         let mut first = String::new();
         out.read_line(&mut first).unwrap();
         let address = first.strip_prefix("listening on ").expect("the first line").trim().to_owned();
