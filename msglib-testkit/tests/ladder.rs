@@ -51,3 +51,27 @@ fn the_examples_print_what_the_document_says() {
         assert_eq!(String::from_utf8(output.stdout).unwrap(), says, "{name}");
     }
 }
+
+/// The examples of single decisions, which the document only names: all of each file fits on a screen.
+#[test]
+fn each_policy_has_a_short_example_that_does_what_it_says() {
+    let quota =
+        "1 is accepted|2 is accepted|publish 3 was refused: NOT_ALLOWED (0x0302), two messages are enough for anybody";
+    let quotas = ["alice", "bob"].iter().flat_map(|name| quota.split('|').map(move |line| format!("{name}: {line}\n")));
+    let examples = [
+        ("least_loaded", "the first holds 2, so the second gets 2\n".to_owned()),
+        ("quota", quotas.collect()),
+        ("dead_letter_tap", "dead: two\ndead: three\n".to_owned()),
+    ];
+    let test = std::env::current_exe().unwrap();
+    let built = test.parent().and_then(Path::parent).unwrap().join("examples");
+    for (name, says) in examples {
+        let code =
+            std::fs::read_to_string(root().join("msglib-testkit/examples").join(name).with_extension("rs")).unwrap();
+        let lines = code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+        assert!(lines <= 40, "{name}: {lines} lines of code");
+        let output = Command::new(built.join(name)).output().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), says, "{name}");
+    }
+}
