@@ -108,6 +108,56 @@ fn queue(bencher: Bencher<'_, '_>, waiting: u64) {
     assert_eq!((queue.len() as u64, queue.ledger().acked), (waiting, tag));
 }
 
+/// A queue with so many consumers, all of whom have allowed as much as comes.
+#[divan::bench(args = [1, 100, 10_000])]
+fn queue_among_consumers(bencher: Bencher<'_, '_>, consumers: u64) {
+    let (mut store, mut queue) = (Store::new(), Queue::new(QueueConfig::default()));
+    let ids: Vec<_> = (0..consumers).map(|key| queue.add_consumer(key)).collect();
+    ids.iter().for_each(|id| queue.allow(*id, u64::MAX));
+    let mut given = Vec::new();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        for _ in 0..BATCH {
+            let _ = queue.push(&mut store, Instant::ZERO, black_box(&[7; PAYLOAD]));
+        }
+        queue.dispatch(&mut store, Instant::ZERO, BATCH as usize, |offer| {
+            given.push((*offer.consumer, offer.tag));
+            Ok(())
+        });
+        for (consumer, tag) in given.drain(..) {
+            queue.ack(&mut store, Instant::ZERO, ids[consumer as usize], tag..=tag);
+        }
+    });
+}
+
+/// So many queues, each of which is used in turn: what grows is what the caches do not hold.
+#[divan::bench(args = [1, 100, 100_000])]
+fn queue_among_queues(bencher: Bencher<'_, '_>, count: u64) {
+    let config = std::sync::Arc::new(QueueConfig::default());
+    let mut store = Store::new();
+    let mut queues: Vec<_> = (0..count)
+        .map(|_| {
+            let mut queue = Queue::new(std::sync::Arc::clone(&config));
+            let consumer = queue.add_consumer(0);
+            queue.allow(consumer, u64::MAX);
+            (queue, consumer, 0)
+        })
+        .collect();
+    let mut next = 0;
+    let mut pass = |messages: u64| {
+        for _ in 0..messages {
+            let (queue, consumer, tag) = &mut queues[next];
+            let _ = queue.push(&mut store, Instant::ZERO, black_box(&[7; PAYLOAD]));
+            queue.dispatch(&mut store, Instant::ZERO, 1, |_| Ok(()));
+            *tag += 1;
+            queue.ack(&mut store, Instant::ZERO, *consumer, *tag..=*tag);
+            next = if next + 1 == queues.len() { 0 } else { next + 1 };
+        }
+    };
+    // The first message of each makes its rings.
+    pass(count);
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| pass(BATCH));
+}
+
 /// Topics with so many subscribers to one, for each copy of a message; beside 10,000 subscriptions to others.
 #[divan::bench(args = [1, 16, 1_000])]
 fn topic(bencher: Bencher<'_, '_>, subscribers: u64) {
