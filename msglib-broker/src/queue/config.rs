@@ -67,7 +67,8 @@ pub enum OrderKind {
     /// longest. Messages without a key share one.
     FairByKey,
     /// Keys take turns, and as long as a message of a key is in flight, its others go to the same consumer only. Other keys, and
-    /// messages without one, are not held up by that.
+    /// messages without one, are not held up by that. A message that is delayed, or given back with a delay or a backoff, is passed by
+    /// later ones of its key: who needs each after the other gives back without one.
     StickyByKey,
     /// As `Fifo`, but a new message takes the place of the one with the same key that waits, which is dropped. Messages
     /// without a key are left alone.

@@ -56,7 +56,7 @@ fn run() -> Result<(), Box<dyn Error>> {
                 return Ok(());
             }
             Long("stats") => {
-                print!("{}", stats::ask(&options.value()?.string()?)?);
+                print!("{}", stats::ask(dial::dial(&options.value()?.string()?)?)?);
                 return Ok(());
             }
             Long("check") => only_checks = true,

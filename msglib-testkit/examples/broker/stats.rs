@@ -5,6 +5,7 @@ use msglib_broker::{
     ErrorCode, Ledger, Open, QueueInfo, QueueState, Reject, ServiceInfo, SubscriptionInfo,
 };
 use msglib_client::{Connection, Error, Service, request, serve};
+use msglib_io_epoll::SocketStream;
 use msglib_io_memory::MemoryStream;
 use msglib_proto::transport::Address;
 use std::fmt::{Display, Write};
@@ -18,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ROWS: usize = 1_000;
 
 /// Asks a broker elsewhere.
-pub(crate) fn ask(address: &str) -> Result<String, Box<dyn std::error::Error>> {
-    let connection = Connection::new(super::dial::dial(address)?);
+pub(crate) fn ask(stream: SocketStream) -> Result<String, Box<dyn std::error::Error>> {
+    let connection = Connection::new(stream);
     let reply = request(&connection, SERVICE, "", PATIENCE)?.wait()?;
     connection.close()?;
     Ok(String::from_utf8(reply.to_vec())?)
