@@ -171,12 +171,12 @@ impl<C> Queue<C> {
 
     #[inline]
     fn has_room(&self, store: &Store, size: usize) -> bool {
-        self.books.room > 0 && size <= self.books.room_bytes && store.has_room(size)
+        self.books.room > 0 && size as isize <= self.books.room_bytes && store.has_room(size)
     }
 
     /// Whether there is room in the queue; the message that gives way to one with this key makes some.
     fn has_room_for(&self, size: usize, key: Option<&[u8]>) -> bool {
-        if self.books.room > 0 && size <= self.books.room_bytes {
+        if self.books.room > 0 && size as isize <= self.books.room_bytes {
             return true;
         }
         let replaced = key.zip(self.special.as_ref()).and_then(|(key, special)| {
@@ -184,7 +184,7 @@ impl<C> Queue<C> {
             let ticket = order.replaced_by(&special.messages, special.messages.find_key(key)?)?;
             Some(special.messages.size(ticket))
         });
-        replaced.is_some_and(|bytes| size <= self.books.room_bytes + bytes)
+        replaced.is_some_and(|bytes| size as isize <= self.books.room_bytes + bytes as isize)
     }
 
     /// Makes room for a message, if the overflow is so; whether the message can be taken, or is to be dropped.

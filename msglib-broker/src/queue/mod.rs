@@ -151,10 +151,10 @@ pub struct Queue<C> {
 #[derive(Debug, Default)]
 struct Books {
     /// How many more messages there may be in the queue. (What there is left, not what there is: to look at that is all that it takes to
-    /// accept a message.)
-    room: usize,
+    /// accept a message.) Below none when a message was put back that has lost its place.
+    room: isize,
     /// How many more bytes.
-    room_bytes: usize,
+    room_bytes: isize,
     /// Messages that were accepted; so the number of the last one.
     accepted: u64,
     in_flight: u64,
@@ -169,23 +169,29 @@ impl Books {
 
     #[inline]
     fn less(&mut self, messages: usize, bytes: usize) {
-        self.room = self.room.wrapping_add(messages);
-        self.room_bytes = self.room_bytes.wrapping_add(bytes);
+        self.room += messages as isize;
+        self.room_bytes += bytes as isize;
     }
 
     /// A message more. Between one that comes and the one that gives way to it there may be less than no room.
     #[inline]
     fn one_more(&mut self, bytes: usize) {
-        self.room = self.room.wrapping_sub(1);
-        self.room_bytes = self.room_bytes.wrapping_sub(bytes);
+        self.room -= 1;
+        self.room_bytes -= bytes as isize;
     }
+}
+
+/// A limit, so that there can be less than no room; what is above memory is no limit.
+fn signed(limit: usize) -> isize {
+    isize::try_from(limit).unwrap_or(isize::MAX)
 }
 
 impl<C> Queue<C> {
     /// An empty queue. Many queues can share one configuration.
     pub fn new(config: impl Into<Arc<QueueConfig>>) -> Queue<C> {
         let config = config.into();
-        let books = Books { room: config.max_messages, room_bytes: config.max_bytes, ..Books::default() };
+        let books =
+            Books { room: signed(config.max_messages), room_bytes: signed(config.max_bytes), ..Books::default() };
         let mut queue = Queue {
             turns: Turns::new(config.dispatch),
             config,
@@ -261,7 +267,7 @@ impl<C> Queue<C> {
     /// Messages in the queue: ready, delayed or in flight.
     #[inline]
     pub fn len(&self) -> usize {
-        self.config.max_messages.wrapping_sub(self.books.room)
+        (signed(self.config.max_messages) - self.books.room) as usize
     }
 
     /// Whether no message is in the queue.
@@ -271,7 +277,7 @@ impl<C> Queue<C> {
 
     /// Bytes that the messages in the queue count for: payload, key and [`OVERHEAD`].
     pub fn bytes(&self) -> usize {
-        self.config.max_bytes.wrapping_sub(self.books.room_bytes)
+        (signed(self.config.max_bytes) - self.books.room_bytes) as usize
     }
 
     /// How many consumers there are.

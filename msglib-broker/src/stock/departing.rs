@@ -7,15 +7,31 @@ use crate::policy::Departure;
 use crate::queue::Departed;
 use msglib_proto::OwnedName;
 
+/// How often a message that makes another one leave, which makes another one leave, and so on, may do so at once: as often as the most hops that a dead
+/// letter can be allowed. So a policy that sends all that is dropped to a queue that drops comes to an end.
+const MOST_ROUNDS: u32 = 255;
+
 impl ConnectionHandler {
     /// Sees off those that have left a queue, and those that had to make room for them elsewhere.
     pub(super) fn see_off(&mut self, cx: &mut Context<'_>, index: QueueIndex) {
-        let mut from = vec![index];
-        while let Some(index) = from.pop() {
-            while let Some(departed) = self.queues.get_mut(index).0.take_departed() {
-                // Each hop of a dead letter is counted and the number of hops bounded, so this ends.
-                from.extend(self.send_on(cx, index, departed));
+        let mut from = vec![(index, 0)];
+        while let Some((index, round)) = from.pop() {
+            let queue = &mut self.queues.get_mut(index).0;
+            let all: Vec<Departed> = core::iter::from_fn(|| queue.take_departed()).collect();
+            for departed in all {
+                // Hops of dead letters are counted and bounded; where a policy sends what has left is not.
+                match round < MOST_ROUNDS {
+                    true => from.extend(self.send_on(cx, index, departed).map(|index| (index, round + 1))),
+                    false => self.lose_on_the_way(index, departed),
+                }
             }
+        }
+    }
+
+    fn lose_on_the_way(&mut self, index: QueueIndex, departed: Departed) {
+        match self.queues.slot(index).name.clone() {
+            Some(name) => self.lose(index, &name, departed),
+            None => departed.discard(self.queues.store_mut()),
         }
     }
 

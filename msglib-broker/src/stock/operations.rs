@@ -98,7 +98,7 @@ impl ConnectionHandler {
     /// follow, [`chores_per_step`](super::StockConfig::chores_per_step) of them in each.
     pub fn purge<'n>(&mut self, cx: &mut Context<'_>, queue: impl Into<ChannelName<'n>>) -> bool {
         let purged = self.with_queue(cx, queue.into(), |handler, _, index| {
-            let purge = handler.queues.slot(index).queue.begin_purge();
+            let purge = handler.queues.begin_purge(index);
             handler.chores.purges.push_back((index, purge));
         });
         purged.is_some()
@@ -190,6 +190,7 @@ impl ConnectionHandler {
             left -= looked;
             if is_done {
                 self.chores.purges.pop_front();
+                self.queues.end_purge(index);
             }
             self.changed(cx, index);
             self.queues.forget_unused(index);

@@ -3,7 +3,7 @@
 use super::config::StockConfig;
 use super::consumer_key::ConsumerKey;
 use super::info::{QueueInfo, QueueState};
-use crate::queue::{Order, Producers, Queue, QueueConfig, Store, Stored};
+use crate::queue::{Order, Producers, Purge, Queue, QueueConfig, Store, Stored};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use crate::trace;
@@ -47,6 +47,8 @@ pub(super) struct Slot {
     pub(super) is_timed: bool,
     /// The host wants it to exist.
     is_declared: bool,
+    /// Purges of it that are not worked off.
+    purges: u32,
     /// It takes nothing new.
     pub(super) is_draining: bool,
     /// When it has to be looked at, as the handler's alarms have it; `MAX` for never.
@@ -105,10 +107,19 @@ impl Queues {
 
     /// A queue that nobody uses makes room when there are too many.
     pub(super) fn forget_unused(&mut self, index: QueueIndex) {
-        let slot = self.slot(index);
-        if slot.links == 0 && slot.queue.is_empty() && !slot.is_declared && slot.name.is_some() {
+        if self.slot(index).is_unused() {
             self.unused.insert(index);
         }
+    }
+
+    /// A purge of it is to be worked off: until then its place is not another's.
+    pub(super) fn begin_purge(&mut self, index: QueueIndex) -> Purge {
+        self.slot_mut(index).purges += 1;
+        self.slot(index).queue.begin_purge()
+    }
+
+    pub(super) fn end_purge(&mut self, index: QueueIndex) {
+        self.slot_mut(index).purges -= 1;
     }
 
     /// The host wants it to exist, whether it is used or not.
@@ -191,7 +202,10 @@ impl Queues {
 
     fn make(&mut self, name: OwnedName, queue: Queue<ConsumerKey>) -> Result<QueueIndex, Reject> {
         if self.slots.len() - self.vacant.len() >= self.most {
-            let Some(index) = self.unused.first().copied() else {
+            // Some may have messages again: from the host, from other queues.
+            let unused =
+                core::iter::from_fn(|| self.unused.pop_first()).find(|index| self.slots[index.0 as usize].is_unused());
+            let Some(index) = unused else {
                 let text = format!("there are {} queues already, and all of them in use", self.slots.len());
                 return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));
             };
@@ -220,6 +234,11 @@ impl Queues {
 }
 
 impl Slot {
+    /// Nothing is lost with it.
+    fn is_unused(&self) -> bool {
+        self.links == 0 && self.queue.is_empty() && !self.is_declared && self.purges == 0 && self.name.is_some()
+    }
+
     fn new(name: Option<OwnedName>, queue: Queue<ConsumerKey>) -> Slot {
         Slot {
             name,
@@ -228,6 +247,7 @@ impl Slot {
             is_dirty: false,
             is_timed: false,
             is_declared: false,
+            purges: 0,
             is_draining: false,
             alarm: Instant::MAX,
         }
