@@ -5,12 +5,22 @@
 #[path = "../examples/own_simulation.rs"]
 mod own_simulation;
 
-use msglib_broker::{ConnectionHandler, Context, Event, Frame, Frames, Handler, Native, Reject};
+use msglib_broker::policy::{Departure, Policy, Publishing};
+use msglib_broker::queue::{Candidates, MessageInfo, Pick};
+use msglib_broker::{
+    ChannelName, ConnectionHandler, ConsumerKey, Context, ErrorCode, Event, Frame, Frames, Handler, Native, OwnedName,
+    Reject,
+};
 use msglib_testkit::faults::FaultPlan;
-use msglib_testkit::simulate::{Checker, Facts, Operation, Seen, Setup, Simulation, What, parse_kept};
+use msglib_testkit::simulate::featured::stock_handler;
+use msglib_testkit::simulate::{
+    Checker, Facts, Operation, Seen, Setup, Simulation, What, parse_kept, stock_books, stock_host,
+};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn the_stock_broker_keeps_its_promises() {
@@ -53,6 +63,56 @@ fn a_broker_of_ones_own_keeps_the_same_promises() {
     assert!(own > 0, "the example's own promise is one that it breaks");
 }
 
+/// Says no to some, gives to whoever holds the fewest, and hears of all that leaves.
+#[derive(Default)]
+struct Decides {
+    asked: u64,
+    refused: Arc<AtomicU64>,
+    picked: Arc<AtomicU64>,
+    departed: Arc<AtomicU64>,
+}
+
+impl Policy for Decides {
+    fn admit(&mut self, _: &Publishing<'_>) -> Result<(), Reject> {
+        self.asked += 1;
+        if !self.asked.is_multiple_of(7) {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Reject::new(ErrorCode::NOT_ALLOWED, "each seventh is not"))
+    }
+
+    fn pick(&mut self, _: ChannelName<'_>, _: &MessageInfo<'_>, candidates: &Candidates<'_, ConsumerKey>) -> Pick {
+        self.picked.fetch_add(1, Ordering::Relaxed);
+        let least = candidates.iter().min_by_key(|candidate| candidate.in_flight);
+        least.map_or(Pick::Default, |candidate| Pick::To(candidate.id))
+    }
+
+    fn departed(&mut self, _: &Departure<'_>) -> Option<OwnedName> {
+        self.departed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+/// Decisions of the user's own, within all that goes wrong: what the stock broker promises holds as before.
+#[test]
+fn a_broker_with_a_policy_keeps_the_same_promises() {
+    let counts = [const { AtomicU64::new(0) }; 3].map(Arc::new);
+    for seed in 1..=12 {
+        let [refused, picked, departed] = counts.clone();
+        let policy = move || {
+            let (refused, picked, departed) = (refused.clone(), picked.clone(), departed.clone());
+            Decides { asked: 0, refused, picked, departed }
+        };
+        let simulation = Simulation::new(seed).operations(300);
+        let simulation = simulation.handler(move |setup| stock_handler(setup).with_policy(policy())).featured(3);
+        let report = simulation.books(stock_books).host(stock_host).run();
+        assert!(report.failure.is_none(), "{report}");
+    }
+    let [refused, picked, departed] = counts.map(|count| count.load(Ordering::Relaxed));
+    assert!(refused > 50 && picked > 50 && departed > 5, "{refused}, {picked}, {departed}");
+}
+
 /// Acks of more than one message lose the last one's credit: something that takes a few operations to come about.
 struct ForgetsRefusals(ConnectionHandler);
 
@@ -77,7 +137,7 @@ impl Handler for ForgetsRefusals {
 
 fn forgetful(seed: u64) -> Simulation<ForgetsRefusals> {
     let make = |setup: &Setup| ForgetsRefusals(ConnectionHandler::with_config(setup.stock.clone()));
-    Simulation::new(seed).handler(make).books(|handler, name| msglib_testkit::simulate::stock_books(&handler.0, name))
+    Simulation::new(seed).handler(make).books(|handler, name| stock_books(&handler.0, name))
 }
 
 #[test]
