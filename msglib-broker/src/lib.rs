@@ -60,8 +60,8 @@ pub use native::{Native, NativeSession};
 pub use queue::{ConsumerId, Ledger, NewMessage, Offer, Queue, QueueConfig, Store, Turn, Undeliverable};
 pub use reason::{Reason, Reject};
 pub use request::{
-    CallerId, Late, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig, RequestsFull,
-    ResponderId,
+    CallerId, Late, NotHandedOver, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, RequestsConfig,
+    RequestsFull, ResponderId,
 };
 pub use stock::{
     Admission, ConnectionHandler, ConsumerKey, DeclareError, QueueInfo, QueueState, ServiceInfo, StockConfig,

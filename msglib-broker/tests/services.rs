@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Bench, open_as};
+use common::{Bench, hello_with, open_as};
 use msglib_broker::{ChannelKind, ConnectionHandler, ConnectionId, CoreConfig, ErrorCode, RequestsConfig, StockConfig};
-use msglib_proto::{ChannelName, Frame, Open, Payload};
+use msglib_proto::{ChannelName, Frame, Hello, Open, Payload};
 use std::time::Duration;
 
 const REQUESTS: u64 = 1 << 2;
@@ -192,6 +192,31 @@ fn replies_wait_for_a_caller_that_does_not_read_and_it_can_still_be_read_from() 
     }
     let replies = scene.bench.names(alice).iter().filter(|name| *name == "Reply").count();
     assert_eq!((replies, scene.ledger().untold), (10, 0));
+}
+
+/// Found by an audit: it closed the links of all responders, one after the other.
+#[test]
+fn a_request_that_is_too_large_for_its_responder_is_over_and_the_responder_stays() {
+    let mut scene = scene();
+    let Frame::Hello(hello) = hello_with(REQUESTS) else { unreachable!() };
+    let responders = [(); 2].map(|()| scene.bench.open());
+    for id in responders {
+        scene.bench.send(id, &[Frame::Hello(Hello { max_payload: 1024, ..hello }), service(1, "time", false, true)]);
+        scene.bench.send(id, &[Frame::Credit { link: 1, upto: 9 }]);
+        scene.lines(id);
+    }
+    let alice = scene.caller();
+    scene.lines(alice);
+    let large = "x".repeat(1025);
+    let too_large = Frame::Request { link: 1, number: 1, deadline_ms: 500, payload: Payload::from(&large) };
+    let fits = Frame::Request { link: 1, number: 2, deadline_ms: 500, payload: Payload::from(&large[..1024]) };
+    scene.send(alice, &[too_large, fits]);
+    let lines = scene.lines(alice);
+    assert!(matches!(&lines[..], [line] if line.contains("number: 1, code: MESSAGE_TOO_LARGE")), "{lines:?}");
+    let taken: Vec<_> = responders.iter().flat_map(|id| scene.lines(*id)).collect();
+    assert!(matches!(&taken[..], [line] if line.starts_with("Request { link: 1, number: 1,")), "{taken:?}");
+    let ledger = scene.ledger();
+    assert_eq!((ledger.refused, ledger.in_hand), (1, 1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests, and what they share")]
 
 use msglib_broker::{
-    CallerId, ErrorCode, Instant, Outcome, Requests, RequestsConfig, ResponderId, Store, Undeliverable,
+    CallerId, ErrorCode, Instant, NotHandedOver, Outcome, Requests, RequestsConfig, ResponderId, Store, Undeliverable,
 };
 use msglib_testkit::strategies::cases;
 use proptest::collection::vec;
@@ -308,12 +308,12 @@ impl World {
             model.time_out_front(now, |_| true);
             if sent == room {
                 model.responders.get_mut(&who).unwrap().is_blocked = true;
-                return Err(Undeliverable::Full);
+                return Err(NotHandedOver::Full);
             }
             if gone {
                 model.remove_responder(who);
                 left.push(who);
-                return Err(Undeliverable::Gone);
+                return Err(NotHandedOver::Gone);
             }
             sent += 1;
             let responder = model.responders.get_mut(&who).unwrap();

@@ -46,15 +46,16 @@ impl<K> Requests<K> {
         text: &str,
     ) -> Result<(), Late> {
         let asked = self.take_answered(store, responder, tag)?;
-        match self.has_room_for(asked, text.len()) {
-            true => {
-                self.ledger.refused += 1;
-                let refusal = KeptOutcome::Refused(code, store.put(text.into()));
-                self.tell(store, asked, refusal);
-            }
-            false => self.tell_too_slow(store, asked),
-        }
+        self.tell_refused(store, asked, code, text);
         Ok(())
+    }
+
+    /// A responder cannot take it.
+    pub(super) fn refuse_too_large(&mut self, store: &mut Store, request: Key) {
+        if let Some(asked) = self.take(store, request) {
+            let text = "the request is larger than the responder takes";
+            self.tell_refused(store, asked, ErrorCode::MESSAGE_TOO_LARGE, text);
+        }
     }
 
     /// Ends the requests that are due, at most `budget` of them, and returns how many those were.
@@ -126,6 +127,17 @@ impl<K> Requests<K> {
         told.put(number, outcome);
         self.ledger.untold += 1;
         self.list_caller(caller);
+    }
+
+    fn tell_refused(&mut self, store: &mut Store, asked: Asked, code: ErrorCode, text: &str) {
+        match self.has_room_for(asked, text.len()) {
+            true => {
+                self.ledger.refused += 1;
+                let refusal = KeptOutcome::Refused(code, store.put(text.into()));
+                self.tell(store, asked, refusal);
+            }
+            false => self.tell_too_slow(store, asked),
+        }
     }
 
     fn tell_too_slow(&mut self, store: &mut Store, asked: Asked) {

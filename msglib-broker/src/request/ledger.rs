@@ -15,7 +15,7 @@ pub struct RequestLedger {
     pub in_hand: u64,
     /// Those that got a reply.
     pub replied: u64,
-    /// Those that a responder refused.
+    /// Those that a responder refused, or could not take.
     pub refused: u64,
     /// Those that there was no responder for.
     pub no_responder: u64,

@@ -19,7 +19,7 @@ use crate::table::{Key, Table};
 use caller::{Caller, KeptOutcome};
 use core::time::Duration;
 use deadlines::Deadlines;
-use msglib_proto::{Instant, Payload};
+use msglib_proto::{ErrorCode, Instant, Payload};
 use responder::Responder;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -69,6 +69,18 @@ pub struct OutcomeOffer<'a, K> {
     pub number: u64,
     /// How it has ended.
     pub outcome: Outcome<'a>,
+}
+
+/// Why a request was not handed over to the responder whose turn it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotHandedOver {
+    /// There is no room on the way to this responder; it gets nothing until [`Requests::unblock_responder`].
+    Full,
+    /// The responder is gone. It is removed, and what it had in hand has an outcome.
+    Gone,
+    /// The request is larger than this responder takes: it is over, refused as [`MESSAGE_TOO_LARGE`](ErrorCode::MESSAGE_TOO_LARGE), and the
+    /// responder stays.
+    TooLarge,
 }
 
 /// What a request counts for beyond its payload, in bytes.
@@ -255,7 +267,7 @@ impl<K> Requests<K> {
         store: &mut Store,
         now: Instant,
         budget: usize,
-        mut deliver: impl FnMut(RequestOffer<'_, K>) -> Result<(), Undeliverable>,
+        mut deliver: impl FnMut(RequestOffer<'_, K>) -> Result<(), NotHandedOver>,
     ) -> usize {
         let (mut left, mut taken) = (budget, 0);
         while left > 0 {
@@ -281,8 +293,12 @@ impl<K> Requests<K> {
                     self.ledger.in_hand += 1;
                     (left, taken) = (left - 1, taken + 1);
                 }
-                Err(Undeliverable::Full) => responder.is_blocked = true,
-                Err(Undeliverable::Gone) => drop(self.remove_responder(store, ResponderId(id))),
+                Err(NotHandedOver::Full) => responder.is_blocked = true,
+                Err(NotHandedOver::Gone) => drop(self.remove_responder(store, ResponderId(id))),
+                Err(NotHandedOver::TooLarge) => {
+                    self.refuse_too_large(store, request);
+                    left -= 1;
+                }
             }
             self.list_responder(id);
         }

@@ -9,7 +9,9 @@ use crate::core::{Context, TimerId};
 use crate::dialect::SendError;
 use crate::queue::{Store, Undeliverable};
 use crate::reason::Reject;
-use crate::request::{CallerId, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, ResponderId};
+use crate::request::{
+    CallerId, NotHandedOver, Outcome, OutcomeOffer, RequestLedger, RequestOffer, Requests, ResponderId,
+};
 use crate::table::{Key, Table};
 use core::time::Duration;
 use msglib_proto::transport::ConnectionId;
@@ -313,7 +315,13 @@ impl ConnectionHandler {
         let now = cx.now();
         let mut taken = requests.dispatch(store, now, budget, |offer| {
             let link = *offer.responder;
-            hand_over(cx, &offer).map_err(|error| undeliverable(clients, link, error, &mut refused))
+            hand_over(cx, &offer).map_err(|error| match error {
+                SendError::TooLarge { .. } => NotHandedOver::TooLarge,
+                error => match undeliverable(clients, link, error, &mut refused) {
+                    Undeliverable::Full => NotHandedOver::Full,
+                    Undeliverable::Gone => NotHandedOver::Gone,
+                },
+            })
         });
         taken += requests.dispatch_outcomes(store, budget, |offer| {
             let link = *offer.caller;
