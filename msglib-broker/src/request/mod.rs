@@ -19,7 +19,7 @@ use crate::table::{Key, Table};
 use caller::{Caller, KeptOutcome};
 use core::time::Duration;
 use deadlines::Deadlines;
-use msglib_proto::{ErrorCode, Instant, Payload};
+use msglib_proto::{Instant, Payload};
 use responder::Responder;
 use std::collections::VecDeque;
 use thiserror::Error;
@@ -78,7 +78,7 @@ pub enum NotHandedOver {
     Full,
     /// The responder is gone. It is removed, and what it had in hand has an outcome.
     Gone,
-    /// The request is larger than this responder takes: it is over, refused as [`MESSAGE_TOO_LARGE`](ErrorCode::MESSAGE_TOO_LARGE), and the
+    /// The request is larger than this responder takes: it is over, refused as [`MESSAGE_TOO_LARGE`](crate::ErrorCode::MESSAGE_TOO_LARGE), and the
     /// responder stays.
     TooLarge,
 }

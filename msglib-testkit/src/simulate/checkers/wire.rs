@@ -4,8 +4,10 @@ use crate::simulate::checker::{Checker, Ended, Seen, View};
 use crate::simulate::facts::{ConnectionNumber, Facts};
 use crate::simulate::featured::Credentials;
 use crate::simulate::setup::Setup;
-use msglib_proto::{ConnectionState, ErrorCode, Frame, LinkState, Role, Ruling, Scope, ruling};
+use msglib_broker::CoreConfig;
+use msglib_proto::{ConnectionState, ErrorCode, Frame, Instant, LinkState, Role, Ruling, Scope, ruling};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// I33: what the broker sends decodes under the strict decoder, and each frame may be sent where it is (PROTOCOL §10).
@@ -60,11 +62,28 @@ pub(super) struct Ends {
     may_be_cut: bool,
     /// How long the last words to a connection have to get there.
     close_timeout: Duration,
+    /// How long a client may take nothing.
+    write_timeout: Duration,
+    /// When each client received something last, and for how long it has not, at the longest.
+    received: BTreeMap<ConnectionNumber, (Instant, Duration)>,
 }
 
 impl Ends {
     pub(super) fn new(setup: &Setup) -> Ends {
-        Ends { may_be_cut: setup.may_be_cut(), close_timeout: setup.broker.core.close_timeout }
+        let CoreConfig { close_timeout, write_timeout, .. } = setup.broker.core;
+        Ends { may_be_cut: setup.may_be_cut(), close_timeout, write_timeout, received: BTreeMap::new() }
+    }
+
+    fn receives(&mut self, facts: &Facts, connection: ConnectionNumber) {
+        let longest = self.longest_silence(facts, connection);
+        self.received.insert(connection, (facts.now(), longest));
+    }
+
+    /// A client that has read nothing for so long may have taken nothing for as long: what it reads then was on the way.
+    fn longest_silence(&self, facts: &Facts, connection: ConnectionNumber) -> Duration {
+        let since = facts.connection(connection).since;
+        let (last, longest) = self.received.get(&connection).copied().unwrap_or((since, Duration::ZERO));
+        longest.max(facts.now().since(last))
     }
 }
 
@@ -77,6 +96,9 @@ impl<H> Checker<H> for Ends {
     }
 
     fn sees(&mut self, facts: &Facts, seen: &Seen<'_>) -> Result<(), Cow<'static, str>> {
+        if let Seen::Received(connection, _) = *seen {
+            self.receives(facts, connection);
+        }
         match *seen {
             Seen::Received(connection, Frame::Error { code, text, .. }) => {
                 let client = facts.connection(connection);
@@ -84,6 +106,7 @@ impl<H> Checker<H> for Ends {
                     ErrorCode::HANDSHAKE_TIMEOUT => {
                         !client.is_greeted && facts.now().since(client.since) >= Duration::from_secs(10)
                     }
+                    ErrorCode::TOO_SLOW => self.longest_silence(facts, connection) >= self.write_timeout,
                     ErrorCode::SHUTTING_DOWN => !client.is_greeted,
                     ErrorCode::BAD_CREDENTIALS => !client.is_greeted && client.credentials != Credentials::None,
                     // Nobody has decided in time.
@@ -108,7 +131,8 @@ impl<H> Checker<H> for Ends {
                 let client = facts.connection(connection);
                 // Who leaves may be cut off when it has not taken its last words in time.
                 let had_time = client.left_at.is_some_and(|at| facts.now().since(at) >= self.close_timeout);
-                match self.may_be_cut || had_time || !client.is_greeted {
+                let was_slow = self.longest_silence(facts, connection) >= self.write_timeout;
+                match self.may_be_cut || had_time || was_slow || !client.is_greeted {
                     true => Ok(()),
                     false => Err(format!("{connection} was cut off").into()),
                 }
