@@ -170,3 +170,23 @@ fn a_purge_is_for_the_queue_that_it_was_begun_for() {
     let ledger = bench.core.handler().queue(8).unwrap().ledger;
     assert_eq!((ledger.ready, ledger.purged), (1, 0));
 }
+
+/// It was unused once; its messages expire, and the queue for its dead letters is one too many.
+#[test]
+fn a_queue_does_not_make_room_for_that_of_its_own_dead_letters() {
+    let redelivery = Redelivery::default().with_dead_letter(99_u64);
+    let queue = QueueConfig::default().with_ttl(core::time::Duration::from_secs(1)).with_redelivery(redelivery);
+    let mut bench =
+        Bench::new(ConnectionHandler::with_config(StockConfig::default().with_max_queues(2).with_queue(queue)));
+    let client = bench.greeted();
+    bench.send(client, &[open_q(1, 7, true, false), open_q(2, 8, true, false)]);
+    bench.send(client, &[Frame::Close { link: 1 }]);
+    host_publish(&mut bench, 7, "1");
+    host_publish(&mut bench, 7, "2");
+    bench.now += core::time::Duration::from_secs(1);
+    bench.step();
+    assert!(bench.core.handler().queue(99).is_none());
+    let ledger = bench.core.handler().queue(7).expect("it has just lost two messages").ledger;
+    assert_eq!((ledger.ready, ledger.dropped.undeliverable), (0, 2), "{ledger:?}");
+    assert_eq!(bench.core.handler().held(), (0, 0));
+}

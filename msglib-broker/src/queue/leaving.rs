@@ -42,6 +42,11 @@ impl<C> Queue<C> {
         departed
     }
 
+    /// Whether there are some to be taken.
+    pub(crate) fn has_departed(&self) -> bool {
+        self.special.as_ref().is_some_and(|special| !special.departed.is_empty())
+    }
+
     /// A dead letter that was taken finds no room where it should go: it counts as dropped, and the caller
     /// [discards](Departed::discard) it.
     pub fn lost_dead_letter(&mut self, departed: &mut Departed) {

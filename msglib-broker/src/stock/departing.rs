@@ -18,6 +18,11 @@ impl ConnectionHandler {
         while let Some((index, round)) = from.pop() {
             let queue = &mut self.queues.get_mut(index).0;
             let all: Vec<Departed> = core::iter::from_fn(|| queue.take_departed()).collect();
+            if all.is_empty() {
+                continue;
+            }
+            // It does not make room for the queue where they go.
+            self.queues.link(index);
             for departed in all {
                 // Hops of dead letters are counted and bounded; where a policy sends what has left is not.
                 match round < MOST_ROUNDS {
@@ -25,6 +30,7 @@ impl ConnectionHandler {
                     false => self.lose_on_the_way(index, departed),
                 }
             }
+            self.queues.unlink(index);
         }
     }
 

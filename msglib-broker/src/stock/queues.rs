@@ -209,8 +209,8 @@ impl Queues {
                 let text = format!("there are {} queues already, and all of them in use", self.slots.len());
                 return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));
             };
-            // It is empty.
-            self.delete(index).for_each(drop);
+            let left: Vec<Stored> = self.delete(index).collect();
+            left.into_iter().for_each(|payload| self.store.remove(payload));
         }
         let slot = Slot::new(Some(name.clone()), queue);
         let index = match self.vacant.pop() {
@@ -236,7 +236,8 @@ impl Queues {
 impl Slot {
     /// Nothing is lost with it.
     fn is_unused(&self) -> bool {
-        self.links == 0 && self.queue.is_empty() && !self.is_declared && self.purges == 0 && self.name.is_some()
+        let is_still = self.links == 0 && self.queue.is_empty() && !self.queue.has_departed();
+        is_still && !self.is_declared && self.purges == 0 && self.name.is_some()
     }
 
     fn new(name: Option<OwnedName>, queue: Queue<ConsumerKey>) -> Slot {
