@@ -52,11 +52,17 @@ pub struct Broker<H, M, D: Dialect = Native> {
     /// What is read goes here first, for all connections alike; so an idle one holds no buffer.
     block: Vec<u8>,
     stop: Stop,
+    /// The manager's polls wait.
+    waits: bool,
+    /// The time of the last step.
+    now: Instant,
+    /// The manager was not asked to take no new connections.
+    accepts: bool,
     /// New connections are turned away.
     is_closing: bool,
 }
 
-/// How often a drain asks what is unsettled: of a handler with many queues that takes a while.
+/// How often a drain asks what is unsettled: of a handler with many queues that takes a while. A step of a broker that drains waits no longer.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Segments in one write. More of them are rare, and get a second call.
@@ -79,6 +85,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         if let Some(waker) = waker.clone() {
             core.wake_with(waker);
         }
+        let waits = waker.is_some();
         let stop = Stop::new(waker);
         Broker {
             core,
@@ -89,6 +96,9 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
             reading: Reading::default(),
             block: Vec::new(),
             stop,
+            waits,
+            now: Instant::ZERO,
+            accepts: true,
             is_closing: false,
         }
     }
@@ -114,6 +124,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.ready.clear();
         self.manager.poll(&mut self.ready, wait)?;
         let now = self.manager.now();
+        self.now = now;
         self.take_told(now);
         self.core.handle_timeout(now);
         let reports = self.ready.len();
@@ -157,11 +168,12 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         self.stop.clone()
     }
 
-    /// Begins to go away, and returns at once: clients that know of it (PROTOCOL §18) are told that they have until `within` is over, no
-    /// new deliveries go out, publishes are refused as `SHUTTING_DOWN` by the stock handler, and new peers are turned away. Settling
-    /// goes on. It cannot be taken back; calling it again moves the deadline. A recording does not have it.
+    /// Begins to go away with the next step, which waits for nothing: the transport takes no new connections any more
+    /// ([`stop_accepting`](ConnectionManager::stop_accepting)), clients that know of it (PROTOCOL §18) are told that they have until `within` is over,
+    /// no new deliveries go out, publishes are refused as `SHUTTING_DOWN` by the stock handler, and peers that had connected already, or whose
+    /// transport goes on, are turned away. Settling goes on. It cannot be taken back; calling it again moves the deadline. A recording has it.
     pub fn begin_drain(&mut self, within: Duration) {
-        self.core.begin_drain(self.manager.now(), within);
+        self.core.ask_to_drain(within);
     }
 
     /// Lets clients settle what they have, before a [`shutdown`](Broker::shutdown) that returns the rest to where it came from:
@@ -183,29 +195,27 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
     ///
     /// As [`process_connections`](Broker::process_connections).
     pub fn drain(&mut self, within: Duration) -> io::Result<Drained> {
-        let deadline = self.manager.now() + within;
-        let waits = self.manager.waker().is_some();
         self.begin_drain(within);
-        let mut look = self.manager.now();
+        // Nothing is asked of the manager beside the steps, so a replay needs nothing but them.
+        let mut look = Instant::ZERO;
         loop {
-            let now = self.manager.now();
-            let is_over = now >= deadline || self.core.connections() == 0;
-            if is_over || (now >= look && self.core.handler().unsettled() == 0) {
+            let step = self.process_connections()?;
+            let is_late = self.core.drains_until().is_some_and(|until| self.now >= until);
+            if is_late || self.core.connections() == 0 || (step.is_idle() && !self.waits) {
                 break;
             }
-            if now >= look {
-                look = now + LOOK;
-            }
-            let step = self.step(Some(LOOK.min(deadline.since(now))))?;
-            if step.is_idle() && !waits {
-                break;
+            if self.now >= look {
+                if self.core.handler().unsettled() == 0 {
+                    break;
+                }
+                look = self.now + LOOK;
             }
         }
         Ok(Drained { connections: self.core.load().connections, unsettled: self.core.handler().unsettled() })
     }
 
-    /// Ends every connection in an orderly way: what was answered is written, each peer is told goodbye, new ones are turned
-    /// away. Returns when all are closed, or cuts the rest off when `within` is over on the manager's clock. Where the manager
+    /// Ends every connection in an orderly way: the transport takes no new ones any more, what was answered is written, each peer is told
+    /// goodbye. Returns when all are closed, or cuts the rest off when `within` is over on the manager's clock. Where the manager
     /// never waits, as in memory, it also gives up when a step finds nothing to do, for its clock may stand still.
     ///
     /// # Errors
@@ -216,6 +226,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         let waits = self.manager.waker().is_some();
         trace::shutting_down(self.core.connections(), within);
         self.is_closing = true;
+        self.stop_accepting();
         let (all, aborted_before) = (self.core.connections(), self.core.counters().aborted);
         self.core.close_all();
         loop {
@@ -305,19 +316,34 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
         if !self.reading.is_empty() {
             return Some(Duration::ZERO);
         }
-        match self.core.poll_timeout() {
+        let wait = match self.core.poll_timeout() {
             Some(Instant::ZERO) => Some(Duration::ZERO),
             Some(at) => Some(at.since(self.manager.now())),
             None => None,
+        };
+        let Some(until) = self.core.drains_until() else { return wait };
+        let left = until.since(self.now);
+        let look = if left.is_zero() { LOOK } else { LOOK.min(left) };
+        Some(wait.map_or(look, |wait| wait.min(look)))
+    }
+
+    /// Before anything else of an end: who connects from here on is refused, and need not wait to be told.
+    fn stop_accepting(&mut self) {
+        if std::mem::take(&mut self.accepts) {
+            // If it cannot, those who come are turned away one by one.
+            self.manager.stop_accepting();
         }
     }
 
-    /// Answers that were given since the last step. The manager is asked each time, for it may know of others.
+    /// Answers that were given since the last step, and whether to go away. The manager is asked each time, for it may know of others.
     fn take_told(&mut self, now: Instant) {
         self.core.poll_told(&mut self.told);
         self.manager.aside(&mut self.told);
         for told in self.told.drain(..) {
             self.core.handle_told(now, &told);
+        }
+        if self.core.drains_until().is_some() {
+            self.stop_accepting();
         }
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct Acceptor {
 
 #[derive(Debug)]
 struct Entry {
-    listener: Listener,
+    /// `None` when it was closed; its place stays, for the others are known by theirs.
+    listener: Option<Listener>,
     address: Address,
     /// Peers may be waiting.
     pending: bool,
@@ -57,7 +58,7 @@ impl Acceptor {
     }
 
     pub(crate) fn add(&mut self, listener: Listener, address: Address) {
-        self.entries.push(Entry { listener, address, pending: false });
+        self.entries.push(Entry { listener: Some(listener), address, pending: false });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -71,8 +72,16 @@ impl Acceptor {
     /// An edge told that peers wait at the listener at `position`.
     pub(crate) fn mark(&mut self, position: u32) {
         if let Some(entry) = self.entries.get_mut(position as usize) {
-            entry.pending = true;
+            entry.pending = entry.listener.is_some();
         }
+    }
+
+    /// Lets go of every listener: nobody is accepted any more.
+    pub(crate) fn take_listeners(&mut self) -> impl Iterator<Item = Listener> {
+        self.entries.iter_mut().filter_map(|entry| {
+            entry.pending = false;
+            entry.listener.take()
+        })
     }
 
     /// When [`accept`](Self::accept) is worth a call, as long as there is room for another connection; `None` until the next
@@ -143,7 +152,8 @@ impl Acceptor {
 
 impl Entry {
     fn next(&self, position: usize) -> io::Result<Accepted> {
-        let (stream, from) = self.listener.accept()?;
+        let listener = self.listener.as_ref().ok_or(io::ErrorKind::WouldBlock)?;
+        let (stream, from) = listener.accept()?;
         // There are fewer listeners than descriptors, of which there are fewer than 2³¹.
         Ok(Accepted { stream, from, listener: ListenerId(position as u32) })
     }

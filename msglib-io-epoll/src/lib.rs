@@ -1,7 +1,7 @@
 //! The socket transport of msglib: TCP and Unix sockets on epoll, through mio and socket2.
 //!
 //! - For a broker: [`EpollSocketManager`], an implementation of
-//!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T16 of
+//!   [`ConnectionManager`](msglib_proto::transport::ConnectionManager) that keeps the rules T1 to T17 of
 //!   [`msglib_proto::transport`].
 //! - For a client: [`connect`] and [`connect_unix`], which give a [`SocketStream`]: `std::io::Read` and `Write`, with a time-out; and
 //!   for one that reconnects a [`Pause`] and a [`seed`].

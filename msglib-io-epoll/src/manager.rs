@@ -32,6 +32,8 @@ use std::time::Duration;
 /// - [`max_connections`](EpollSocketManagerBuilder::max_connections) bounds how many there are; more peers wait.
 /// - When the system runs out of descriptors, accepting pauses (10 ms, doubling up to 1 s, or until a connection is
 ///   closed) and the connections that are there go on.
+/// - [`stop_accepting`](ConnectionManager::stop_accepting) closes the listeners: their ports refuse, the paths of Unix sockets that were made
+///   here are unlinked, and peers that wait to be accepted are reset. A listener that another process has as well goes on there.
 /// - An error of `read` or `write` other than `WouldBlock` closes the connection; its id is `NotFound` from there on.
 /// - An IPv4 peer that comes through `[::]` is reported with its IPv4 address.
 /// - Dropping the manager closes everything and does not wait. Of what was accepted for a connection, open or draining,
@@ -174,7 +176,7 @@ impl EpollSocketManager {
         })
     }
 
-    /// The addresses of all listeners of both kinds, in the order of their [`ListenerId`]s.
+    /// The addresses of all listeners of both kinds, in the order of their [`ListenerId`]s; also of those that were closed since.
     pub fn listeners(&self) -> impl Iterator<Item = &Address> {
         self.acceptor.addresses()
     }
@@ -394,6 +396,13 @@ impl ConnectionManager for EpollSocketManager {
 
     fn draining(&self) -> usize {
         self.drains.len()
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        for mut listener in self.acceptor.take_listeners() {
+            self.selector.remove(listener.source());
+        }
+        true
     }
 
     fn waker(&self) -> Option<Waker> {

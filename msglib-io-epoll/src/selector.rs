@@ -45,6 +45,12 @@ impl Selector {
         self.poll.registry().register(what, from.token(), interest)
     }
 
+    /// Also where somebody else has a clone of its descriptor, whose events would come here for as long as that is open.
+    pub(crate) fn remove<S: event::Source + ?Sized>(&self, what: &mut S) {
+        // It fails when the kernel has forgotten the descriptor, which is what is wanted.
+        drop(self.poll.registry().deregister(what));
+    }
+
     /// Registers a connection, once for all that will ever be asked of it.
     pub(crate) fn add_connection(&self, stream: &Socket, id: ConnectionId) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -52,8 +58,7 @@ impl Selector {
     }
 
     pub(crate) fn remove_connection(&self, stream: &Socket) {
-        // It fails when the kernel has forgotten the descriptor, which is what is wanted.
-        drop(self.poll.registry().deregister(&mut SourceFd(&stream.as_raw_fd())));
+        self.remove(&mut SourceFd(&stream.as_raw_fd()));
     }
 
     /// Waits for events, at most as long as `longest`. A signal ends the wait early.

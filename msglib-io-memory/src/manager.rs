@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// What a broker uses to talk to the peers that [`connect`](Transport::connect) to its endpoint.
 ///
-/// Keeps the rules T1 to T16 of [`msglib_proto::transport`], and these of its own:
+/// Keeps the rules T1 to T17 of [`msglib_proto::transport`], and these of its own:
 ///
 /// - `poll` never waits, whatever its time-out, so there is no waker; but it
 ///   [announces](ConnectionManager::announce) its news, so that a
@@ -22,6 +22,8 @@ use std::sync::Arc;
 ///   [reset](crate::MemoryStream::reset) it.
 /// - A drain ends when the peer has read all. Otherwise the first poll at or after its deadline ends it; the peer
 ///   then sees `ConnectionReset`, as it does after an abort.
+/// - [`stop_accepting`](ConnectionManager::stop_accepting) frees the endpoint: to connect to it is refused, and another manager may be bound to
+///   it. Peers that had connected before are opened.
 /// - `seed` gives the next number of the transport's sequence, the configured seed first.
 ///
 /// Dropping the manager frees its endpoint and closes its connections: each peer may read what was written to it, then
@@ -85,6 +87,11 @@ impl ConnectionManager for InMemoryConnectionManager {
         self.hub.close(id, how);
     }
 
+    fn stop_accepting(&mut self) -> bool {
+        self.transport.unbind(&self.endpoint, &self.hub);
+        true
+    }
+
     fn waker(&self) -> Option<Waker> {
         None
     }
@@ -101,6 +108,7 @@ impl ConnectionManager for InMemoryConnectionManager {
 
 impl Drop for InMemoryConnectionManager {
     fn drop(&mut self) {
-        self.transport.unbind(&self.endpoint);
+        self.transport.unbind(&self.endpoint, &self.hub);
+        self.hub.orphan();
     }
 }

@@ -87,10 +87,11 @@ impl Transport {
         }
     }
 
-    pub(crate) fn unbind(&self, endpoint: &str) {
+    /// Nobody connects to `hub` any more. The endpoint may be another manager's by now.
+    pub(crate) fn unbind(&self, endpoint: &str, hub: &Arc<Hub>) {
         let mut state = self.lock();
-        if let Some(hub) = state.endpoints.remove(endpoint) {
-            hub.orphan();
+        if state.endpoints.get(endpoint).is_some_and(|bound| Arc::ptr_eq(bound, hub)) {
+            state.endpoints.remove(endpoint);
         }
     }
 

@@ -32,6 +32,9 @@ struct Script {
     /// Called within a poll that waits.
     meanwhile: Option<Box<dyn FnMut()>>,
     fails: bool,
+    /// How often it was asked to take no new connections, and whether it can.
+    stops: usize,
+    can_stop: bool,
 }
 
 impl Scripted {
@@ -100,6 +103,11 @@ impl ConnectionManager for Scripted {
     }
     fn draining(&self) -> usize {
         7
+    }
+    fn stop_accepting(&mut self) -> bool {
+        let mut script = self.0.borrow_mut();
+        script.stops += 1;
+        script.can_stop
     }
     fn waker(&self) -> Option<Waker> {
         let wakes = Arc::clone(&self.0.borrow().wakes);
@@ -299,6 +307,16 @@ fn the_first_who_waits_leads_and_members_stay_what_they_are() {
     assert!(!composite.announce(waker.clone()), "one cannot");
     let (_, _, mut with_sockets) = memory_beside_sockets();
     assert!(!with_sockets.announce(waker), "sockets cannot");
+}
+
+#[test]
+fn every_member_is_asked_to_take_no_new_connections_also_behind_one_that_cannot() {
+    let (memory, sockets, mut composite) = memory_beside_sockets();
+    sockets.0.borrow_mut().can_stop = true;
+    assert!(!composite.stop_accepting(), "who connects to the first one is still opened");
+    assert_eq!((memory.0.borrow().stops, sockets.0.borrow().stops), (1, 1));
+    memory.0.borrow_mut().can_stop = true;
+    assert!(composite.stop_accepting());
 }
 
 #[test]

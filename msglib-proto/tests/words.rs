@@ -242,6 +242,7 @@ fn a_manager_says_by_itself_that_nothing_drains_and_can_be_lent_and_boxed() {
     }
     let mut least = Least;
     assert_eq!(draining(&mut least), 0);
+    assert!(!least.stop_accepting(), "one that cannot says so");
     let mut boxed: Box<dyn ConnectionManager> = Box::new(least);
     assert_eq!((boxed.draining(), boxed.seed(), boxed.now()), (0, 7, Instant::ZERO));
 }

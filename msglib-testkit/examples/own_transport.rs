@@ -37,6 +37,9 @@ impl<M: ConnectionManager> ConnectionManager for Metered<M> {
     fn draining(&self) -> usize {
         self.inner.draining()
     }
+    fn stop_accepting(&mut self) -> bool {
+        self.inner.stop_accepting()
+    }
     fn waker(&self) -> Option<Waker> {
         self.inner.waker()
     }

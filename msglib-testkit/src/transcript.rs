@@ -4,7 +4,7 @@ use crate::diagram::{Diagram, Participant};
 use crate::faults::Fault;
 use core::fmt;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Peer, Readiness, Waker};
-use msglib_proto::{Decoder, Frame, Instant, Limits, ProtocolError};
+use msglib_proto::{Decoder, Feature, Frame, Instant, Limits, ProtocolError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -296,8 +296,10 @@ pub(crate) enum Passed<'a> {
 
 impl Stream {
     pub(crate) fn new() -> Stream {
-        // What passes here was, or will be, checked by whoever it is for.
-        Stream::Frames(Decoder::new(&Limits::default().with_max_payload(u32::MAX - 1024)))
+        // What passes here was, or will be, checked by whoever it is for; also which features were agreed on.
+        let mut decoder = Decoder::new(&Limits::default().with_max_payload(u32::MAX - 1024));
+        decoder.agree_on(Feature::all_bits());
+        Stream::Frames(decoder)
     }
 
     /// Hands over what is whole in these bytes and those before.
@@ -397,6 +399,10 @@ impl<M: ConnectionManager> ConnectionManager for Transcript<M> {
 
     fn draining(&self) -> usize {
         self.inner.draining()
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        self.inner.stop_accepting()
     }
 
     fn waker(&self) -> Option<Waker> {

@@ -7,6 +7,8 @@ mod announcing;
 mod broken;
 #[path = "conformance_catches/faults.rs"]
 mod faults;
+#[path = "conformance_catches/stopping.rs"]
+mod stopping;
 
 use announcing::{AnnouncesNothing, AnnouncesOnce, KeepsTheFirstWaker};
 use broken::{Broken, Fault, Limited};
@@ -14,6 +16,7 @@ use faults::*;
 use msglib_testkit::conformance::{Fixture, Outcome, Rule, cases};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use stopping::{EndsAll, ForgetsWhoWaits, GoesOn};
 
 #[track_caller]
 fn assert_caught<B: Fault, H: Fault>(
@@ -115,6 +118,9 @@ catches! {
     an_empty_promise: AnnouncesNothing by t16_news_are_announced as T16;
     announced_once: AnnouncesOnce by t16_news_are_announced as T16;
     the_first_who_asked: KeepsTheFirstWaker by t16_the_latest_waker_counts as T16;
+    an_open_door: GoesOn by t17_who_comes_later_is_not_opened as T17;
+    an_end_for_all: EndsAll by t17_open_connections_go_on as T17;
+    nobody_at_the_door: ForgetsWhoWaits by t17_who_had_connected_is_opened_or_ended as T17;
 }
 
 /// A panic of the manager's own is no verdict of the kit, but fails the case as well.

@@ -5,10 +5,11 @@
 use msglib_broker::{Broker, ConnectionHandler, ErrorCode};
 use msglib_client::{Connection, Error, Session, SessionConfig, Subscription, publish_to_q, subscribe_with_prefetch};
 use msglib_io_epoll::EpollSocketManager;
-use msglib_io_memory::{InMemoryConnectionManager, Transport};
+use msglib_io_memory::{ConnectError, InMemoryConnectionManager, Transport};
+use msglib_proto::transport::CompositeConnectionManager;
 use msglib_proto::{ChannelKind, ChannelName, Feature};
 use msglib_testkit::Harness;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -65,14 +66,61 @@ fn what_nobody_settles_in_time_is_told_and_goes_back() {
 fn publishes_are_refused_and_new_peers_turned_away() {
     let (mut harness, publisher, _consumer, _subscription) = two_of_three();
     harness.broker_mut().begin_drain(LONG);
+    // Connected before the step that closes the door, so it is opened, and told.
+    let newcomer = harness.connect();
     let confirmation = publisher.publish_to_q_confirmed("q", "late").unwrap();
     let refusal = harness.step_until_done("a refusal", || confirmation.wait()).unwrap_err();
     assert_eq!(refusal.code(), Some(ErrorCode::SHUTTING_DOWN), "{refusal}");
 
-    let newcomer = harness.connect();
     let error = harness.step_until_done("an end", || newcomer.welcome()).unwrap_err();
     assert!(matches!(error, Error::FailedByBroker { code: ErrorCode::SHUTTING_DOWN, .. }), "{error}");
     assert_eq!(harness.broker().load().connections, 2);
+    let transcript = harness.transcript().to_string();
+    assert!(transcript.contains("GoingAway { deadline_ms: 60000 }"), "frames of features are shown too:\n{transcript}");
+}
+
+/// A drain begins with the door, on every transport that has one: later comers are refused, and do not wait for a broker that goes.
+#[test]
+fn nobody_can_connect_to_a_broker_that_drains() {
+    let transport = Transport::new();
+    let memory = InMemoryConnectionManager::new(&transport, "b").unwrap();
+    let path = std::env::temp_dir().join(format!("msglib-drain-{}.sock", std::process::id()));
+    let sockets = EpollSocketManager::builder().listen("[::1]:0".parse().unwrap()).listen_unix(&path, 0o600);
+    let sockets = sockets.poll_timeout(Duration::from_secs(20)).build().unwrap();
+    let address = sockets.local_addr().unwrap();
+    let mut broker = Broker::new(ConnectionHandler::new(), CompositeConnectionManager::new((memory, sockets)));
+
+    let connection = Connection::new(msglib_io_epoll::connect(address, Duration::from_secs(20)).unwrap());
+    publish_to_q(&connection, "q", "one").unwrap();
+    broker.run_until(|broker| broker.counters().frames_received > 2).unwrap();
+    // Its step would wait for long if it were not woken.
+    broker.begin_drain(LONG);
+    broker.process_connections().unwrap();
+    assert!(matches!(transport.connect("b"), Err(ConnectError::Refused { .. })));
+    let refused = std::net::TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert!(!path.exists(), "the path is unlinked");
+
+    // Who was there goes on.
+    let received = broker.counters().frames_received;
+    let two = connection.publish_to_q_confirmed("q", "two").unwrap();
+    broker.run_until(|broker| broker.counters().frames_received > received).unwrap();
+    assert_eq!(two.wait().unwrap_err().code(), Some(ErrorCode::SHUTTING_DOWN));
+    assert_eq!(connection.going_away(), Some(LONG));
+}
+
+/// A shutdown without a drain closes the door as well.
+#[test]
+fn nobody_can_connect_to_a_broker_that_shuts_down() {
+    let transport = Transport::new();
+    let mut broker = Broker::new(ConnectionHandler::new(), InMemoryConnectionManager::new(&transport, "b").unwrap());
+    broker.shutdown(LONG).unwrap();
+    assert!(matches!(transport.connect("b"), Err(ConnectError::Refused { .. })));
+    // The endpoint is another manager's now, and stays that when the first one goes.
+    let second = InMemoryConnectionManager::new(&transport, "b").unwrap();
+    drop(broker);
+    transport.connect("b").unwrap();
+    drop(second);
 }
 
 /// A client that does not know of going away hears nothing of it, and one in the middle of its handshake is told behind its WELCOME.

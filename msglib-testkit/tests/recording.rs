@@ -7,6 +7,8 @@ mod answers;
 mod damage;
 #[path = "recording/differences.rs"]
 mod differences;
+#[path = "recording/draining.rs"]
+mod draining;
 #[path = "recording/exact.rs"]
 mod exact;
 #[path = "recording/panics.rs"]

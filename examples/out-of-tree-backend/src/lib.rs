@@ -22,7 +22,7 @@ pub struct UnixManager {
     poll: Poll,
     events: Events,
     waker: Arc<mio::Waker>,
-    listener: UnixListener,
+    listener: Option<UnixListener>, // until it is to stop
     connections: ConnectionTable<Connection>,
     has_more: bool, // to tell or to do, that no edge will announce
 }
@@ -40,7 +40,7 @@ impl UnixManager {
         let (poll, mut listener) = (Poll::new()?, UnixListener::from_std(listener));
         poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), Token(0))?);
-        let (start, events) = (std::time::Instant::now(), Events::with_capacity(1024));
+        let (start, events, listener) = (std::time::Instant::now(), Events::with_capacity(1024), Some(listener));
         Ok(UnixManager { start, poll, events, waker, listener, connections: ConnectionTable::new(), has_more: false })
     }
 
@@ -72,7 +72,7 @@ impl UnixManager {
     /// Also when no event told of it: accepting may have failed before, for want of descriptors.
     fn accept(&mut self, ready: &mut Vec<Readiness>) {
         for _ in 0..TURNS {
-            let Ok((mut stream, _)) = self.listener.accept() else { return };
+            let Some(Ok((mut stream, _))) = self.listener.as_ref().map(UnixListener::accept) else { return };
             if self.poll.registry().register(&mut stream, Token(0), Interest::READABLE | Interest::WRITABLE).is_ok() {
                 let id = self.connections.insert(Connection { stream, drains_until: None });
                 ready.push(Readiness::Opened(id, Peer::new(Address::Unix(None))));
@@ -137,6 +137,12 @@ impl ConnectionManager for UnixManager {
 
     fn draining(&self) -> usize {
         self.connections.iter().filter(|(_, connection)| connection.drains_until.is_some()).count()
+    }
+
+    /// Who waits in its backlog finds an end.
+    fn stop_accepting(&mut self) -> bool {
+        self.listener = None;
+        true
     }
 
     fn waker(&self) -> Option<Waker> {

@@ -19,7 +19,7 @@ const BLOCK: usize = 64 * 1024;
 
 /// TLS over the connections of another manager; the peers use [`TlsStream`](crate::TlsStream), or any other TLS 1.3.
 ///
-/// Keeps the rules T1 to T16 where the inner manager does, and these of its own:
+/// Keeps the rules T1 to T17 where the inner manager does, and these of its own:
 ///
 /// - A connection is reported as opened when its handshake is done, with the [certificate](Peer::certificate) that its peer showed.
 ///   Handshakes that go on are bounded in number and in time ([`TlsLimits`]), and counted ([`TlsStats`]).
@@ -332,6 +332,10 @@ impl<M: ConnectionManager> ConnectionManager for TlsManager<M> {
 
     fn draining(&self) -> usize {
         self.draining.len() + self.inner.draining()
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        self.inner.stop_accepting()
     }
 
     fn waker(&self) -> Option<Waker> {

@@ -5,6 +5,7 @@ use super::answers::{AnswerId, Decision, PendingAnswer};
 use super::context::Context;
 use super::state::State;
 use super::timers::Due;
+use super::told::News;
 use crate::dialect::Dialect;
 use crate::event::Event;
 use crate::handler::Handler;
@@ -59,21 +60,25 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         self.state.answers.wake_with(waker);
     }
 
-    /// Appends what was told from beside the connections since the last call, which is which answers were given: bytes for
-    /// [`handle_told`](Self::handle_told), of no use to anyone else but a recorder. A driver asks in each step.
+    /// Appends what was told from beside the connections since the last call, which is what answers were given, and whether to
+    /// [go away](Self::ask_to_drain): bytes for [`handle_told`](Self::handle_told), of no use to anyone else but a recorder. A driver asks in each step.
     /// [`poll_timeout`](Self::poll_timeout) knows nothing of it, for what other threads do at just that time must not decide how long a
     /// recorded broker waits; the waker ends a wait.
     pub fn poll_told(&mut self, told: &mut Vec<Vec<u8>>) {
-        self.state.answers.take_news(told);
+        self.state.answers.told().take_news(told);
     }
 
     /// Acts on something that was told from beside the connections. What is not of this core's own making, and an answer that is
     /// not owed any more, changes nothing.
     pub fn handle_told(&mut self, now: Instant, told: &[u8]) {
         self.state.now = now;
-        if let Some((answer, decision)) = Decision::decode(told) {
-            self.answer(answer, decision);
-            self.tell_gone();
+        match News::decode(told) {
+            Some(News::Answer(answer, decision)) => {
+                self.answer(answer, decision);
+                self.tell_gone();
+            }
+            Some(News::Drain { within }) => self.begin_drain(now, within),
+            None => {}
         }
     }
 

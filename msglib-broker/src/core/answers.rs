@@ -1,13 +1,13 @@
 //! Answers that a handler has put off: decided later, on any thread, and told to the core as an input like any other.
 
 use super::timers::TimerId;
+use super::told::Told;
 use crate::identity::Identity;
 use crate::reason::Reject;
 use msglib_proto::ErrorCode;
 use msglib_proto::transport::{ConnectionId, Waker};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Names one answer that was put off; never used again by the same broker.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,15 +42,6 @@ pub struct PendingAnswer {
 pub(crate) enum Decision {
     Accept(Option<Identity>),
     Refuse(Reject),
-}
-
-/// What other threads have told the core and it has not been handed yet.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// So that a step in which nothing was told takes no lock.
-    has_news: AtomicBool,
-    news: Mutex<Vec<Vec<u8>>>,
-    waker: Mutex<Option<Waker>>,
 }
 
 /// The answers that are owed.
@@ -97,16 +88,6 @@ impl Drop for PendingAnswer {
     }
 }
 
-impl Told {
-    fn tell(&self, news: Vec<u8>) {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).push(news);
-        self.has_news.store(true, Ordering::Release);
-        if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
-            waker.wake();
-        }
-    }
-}
-
 impl Answers {
     pub(crate) fn len(&self) -> usize {
         self.owed.len()
@@ -128,24 +109,16 @@ impl Answers {
     }
 
     pub(crate) fn wake_with(&mut self, waker: Waker) {
-        *self.told.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
+        self.told.wake_with(waker);
     }
 
-    pub(crate) fn has_news(&self) -> bool {
-        self.told.has_news.load(Ordering::Acquire)
-    }
-
-    /// Moves what was told into `news`.
-    pub(crate) fn take_news(&mut self, news: &mut Vec<Vec<u8>>) {
-        if self.has_news() {
-            let mut told = self.told.news.lock().unwrap_or_else(PoisonError::into_inner);
-            self.told.has_news.store(false, Ordering::Release);
-            news.append(&mut told);
-        }
+    /// Where decisions arrive.
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
     }
 }
 
-/// A decision as bytes: id u64, kind u8, and what the kind has. Only brokers read what brokers have written, so there is no more to it.
+/// A decision as bytes: id u64, kind u8, and what the kind has. No id is zero.
 impl Decision {
     const ALLOW: u8 = 0;
     const ACCEPT: u8 = 1;
@@ -232,16 +205,16 @@ mod tests {
             answers.owe(id, ConnectionId::new(0, 0), deadline)
         };
         let (given, dropped) = (owe(&mut answers), owe(&mut answers));
-        assert!(!answers.has_news());
+        assert!(!answers.told().has_news());
         given.allow();
         drop(dropped);
         let mut news = Vec::new();
-        answers.take_news(&mut news);
+        answers.told().take_news(&mut news);
         let decisions: Vec<_> = news.iter().filter_map(|bytes| Decision::decode(bytes)).collect();
         assert_eq!(decisions[0], (AnswerId(1), Decision::Accept(None)));
         assert!(
             matches!(&decisions[1], (AnswerId(2), Decision::Refuse(reject)) if reject.code() == ErrorCode::INTERNAL)
         );
-        assert!(decisions.len() == 2 && !answers.has_news());
+        assert!(decisions.len() == 2 && !answers.told().has_news());
     }
 }

@@ -17,6 +17,7 @@ mod info;
 mod spares;
 mod state;
 mod timers;
+mod told;
 mod volume;
 
 pub use answers::{AnswerId, PendingAnswer};
@@ -41,6 +42,7 @@ use msglib_proto::{ErrorCode, Instant, SendQueue};
 use state::State;
 use std::io;
 use timers::Due;
+use told::News;
 
 /// A broker without its IO: a handler, and the state of every connection.
 ///
@@ -299,6 +301,17 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         for id in all {
             self.state.tell_going_away(id);
         }
+    }
+
+    /// As [`begin_drain`](Self::begin_drain), but told from beside the connections ([`poll_told`](Self::poll_told)), so that a recording has it: for
+    /// a driver, between two steps.
+    pub fn ask_to_drain(&self, within: Duration) {
+        self.state.answers.told().tell(News::drain(within));
+    }
+
+    /// Until when it drains, if it does.
+    pub fn drains_until(&self) -> Option<Instant> {
+        self.state.drains_until
     }
 
     /// Ends every connection in an orderly way at the end of the next step.

@@ -66,6 +66,7 @@ impl<'a> Reader<'a> {
             }
             tag::ABORT => Ok(Record::Close { id: self.id()?, how: Close::Abort }),
             tag::DRAINING => Ok(Record::Draining(self.size()?)),
+            tag::STOP_ACCEPTING => Ok(Record::StopAccepting(self.flag()?)),
             tag::WAKER => Ok(Record::Waker(self.flag()?)),
             tag::SEED => Ok(Record::Seed(u128::from_be_bytes(self.array()?))),
             tag::SHUTDOWN => Ok(Record::Shutdown { within: Duration::from_nanos(self.number()?) }),

@@ -22,6 +22,7 @@ pub(super) mod tag {
     pub(in super::super) const SHUTDOWN: u8 = 10;
     pub(in super::super) const NOTE: u8 = 11;
     pub(in super::super) const ASIDE: u8 = 12;
+    pub(in super::super) const STOP_ACCEPTING: u8 = 13;
 }
 
 /// What a result begins with, and what each report of a poll begins with.
@@ -132,6 +133,11 @@ impl Segment {
     pub(super) fn draining(&mut self, count: usize) {
         self.begin(tag::DRAINING);
         self.number(count as u64);
+    }
+
+    pub(super) fn stop_accepting(&mut self, has_stopped: bool) {
+        self.begin(tag::STOP_ACCEPTING);
+        self.bytes.push(u8::from(has_stopped));
     }
 
     pub(super) fn waker(&mut self, is_some: bool) {
@@ -300,6 +306,7 @@ mod tests {
         segment.shutdown(Duration::from_millis(5));
         segment.note("new rules");
         segment.aside(b"told");
+        segment.stop_accepting(true);
         let expected = [
             Record::Now(Instant::from_nanos(5)),
             Record::Now(Instant::MAX),
@@ -317,6 +324,7 @@ mod tests {
             Record::Shutdown { within: Duration::from_millis(5) },
             Record::Note("new rules"),
             Record::Aside(b"told"),
+            Record::StopAccepting(true),
         ];
         assert_eq!(records(&segment), expected);
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// How every recording begins.
 pub(super) const MAGIC: &[u8; 8] = b"msglibrc";
 /// The version of the format that is written here. Those before it have less in them, and are read as well.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Magic and version.
 const PREAMBLE: usize = 12;
 /// Kind, length, checksum.

@@ -50,7 +50,7 @@
 //!
 //! It sees what goes over the connection manager. What a program does to its broker beside that is an input too, and the program puts
 //! it into the recording: [`RecordLog::shutting_down`] before [`Broker::shutdown`](crate::Broker::shutdown), and
-//! [`RecordLog::note`] before anything that changes the handler from outside. A program does not ask the recorder for the
+//! [`RecordLog::note`] before anything that changes the handler from outside. A [drain](crate::Broker::drain) needs neither. A program does not ask the recorder for the
 //! time between two steps. The handler's own configuration is not recorded; [`Recorder::about`] is for the words that say what
 //! it was.
 

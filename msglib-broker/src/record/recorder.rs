@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Records all that a broker is told by any connection manager, and changes nothing of it.
 ///
 /// Put it outermost, so that what is recorded is what the broker saw. Each call takes a lock that nobody else holds for
-/// long, and copies what was read. Keeps the rules T1 to T16 where the inner manager does.
+/// long, and copies what was read. Keeps the rules T1 to T17 where the inner manager does.
 ///
 /// Dropped, it ends its stream; while a panic goes through the broker it also writes its ring, if
 /// [`dump_on_panic`](Recorder::dump_on_panic) says where to.
@@ -192,6 +192,12 @@ impl<M: ConnectionManager> ConnectionManager for Recorder<M> {
         let count = self.inner.draining();
         self.log.lock().segment(0).draining(count);
         count
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        let has_stopped = self.inner.stop_accepting();
+        self.log.lock().segment(0).stop_accepting(has_stopped);
+        has_stopped
     }
 
     fn waker(&self) -> Option<Waker> {

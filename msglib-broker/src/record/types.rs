@@ -48,6 +48,8 @@ pub enum Record<'a> {
     },
     /// [`draining`](msglib_proto::transport::ConnectionManager::draining) was this.
     Draining(usize),
+    /// [`stop_accepting`](msglib_proto::transport::ConnectionManager::stop_accepting): whether it has.
+    StopAccepting(bool),
     /// [`waker`](msglib_proto::transport::ConnectionManager::waker): whether there was one.
     Waker(bool),
     /// [`seed`](msglib_proto::transport::ConnectionManager::seed) was asked for once more, and was this. The first is
@@ -84,6 +86,10 @@ impl fmt::Display for Record<'_> {
             Record::Close { id, how: Close::Drain { deadline } } => write!(f, "close {id} in order, by {deadline:?}"),
             Record::Close { id, how: Close::Abort } => write!(f, "cut {id} off"),
             Record::Draining(count) => write!(f, "draining: {count}"),
+            Record::StopAccepting(true) => f.write_str("no new connections are taken"),
+            Record::StopAccepting(false) => {
+                f.write_str("new connections were to be taken no more, which the transport cannot do")
+            }
             Record::Waker(true) => f.write_str("waker: one"),
             Record::Waker(false) => f.write_str("waker: none"),
             Record::Seed(seed) => write!(f, "seed: {seed}"),

@@ -35,6 +35,38 @@ fn several_listeners_are_told_apart() {
     assert_eq!(server.manager.stats().accepted, 4);
 }
 
+/// A listener that another process has as well goes on there, and its peers are not looked at here any more.
+#[test]
+fn t17_listeners_are_closed_and_those_of_others_left_alone() {
+    let mut server = Server::with(|builder| builder.listen((Ipv4Addr::LOCALHOST, 0).into()).poll_timeout(TOO_LONG));
+    let shared = TcpListener::bind("[::1]:0").expect("[::1]");
+    server.manager.adopt_listener(shared.try_clone().expect("a clone")).expect("adopt");
+    let addresses: Vec<SocketAddr> = server.manager.local_addrs().collect();
+    let (mut client, id) = server.pair();
+    let mut waiting = connect(addresses[1], PATIENCE).expect("connect");
+
+    assert!(server.manager.stop_accepting() && server.manager.stop_accepting());
+    for address in &addresses[..2] {
+        let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+    assert_eq!(waiting.read(&mut [0]).expect_err("not accepted").kind(), ErrorKind::ConnectionReset);
+    assert_eq!(server.manager.local_addrs().count(), 3, "they are still told apart");
+
+    while !server.poll(Some(Duration::ZERO)).is_empty() {}
+    let others = connect(addresses[2], PATIENCE).expect("somebody else listens");
+    let (start, wait) = (Instant::now(), Duration::from_millis(20));
+    let ready = server.poll(Some(wait));
+    assert!(start.elapsed() >= wait, "somebody else's peer wakes nobody here");
+    assert!(!ready.iter().any(|report| matches!(report, Readiness::Opened(..))), "{ready:?}");
+    shared.set_nonblocking(false).expect("a mode of every socket");
+    let (_, from) = shared.accept().expect("it waits there");
+    assert_eq!(from.to_string(), name(&others));
+
+    client.write_all(b"still here").expect("write");
+    assert_eq!(server.read_exactly(id, 10), b"still here");
+}
+
 fn name(client: &SocketStream) -> String {
     client.local_addr().expect("address").to_string()
 }

@@ -41,6 +41,26 @@ fn listen(path: &Path) -> std::io::Result<EpollSocketManager> {
     EpollSocketManager::builder().listen_unix(path, 0o600).poll_timeout(TOO_LONG).build()
 }
 
+#[test]
+fn t17_a_path_of_ours_is_unlinked_when_nobody_new_is_taken() {
+    let directory = Directory::new("stop");
+    let (ours, theirs) = (directory.file("ours"), directory.file("theirs"));
+    let mut server = Server::over(listen(&ours).expect("a free path"));
+    server.manager.adopt_unix_listener(UnixListener::bind(&theirs).expect("a free path")).expect("adopt");
+    let mut client = connect_unix(&ours, PATIENCE).expect("connect");
+    let (id, _) = server.opened();
+    assert!(server.manager.stop_accepting());
+    assert_eq!(directory.names(), ["theirs"]);
+    assert_eq!(UnixStream::connect(&theirs).expect_err("nobody listens").kind(), ErrorKind::ConnectionRefused);
+    client.write_all(b"still here").expect("write");
+    assert_eq!(server.read_exactly(id, 10), b"still here");
+    // The path is free for the next broker, which keeps it when this one goes.
+    let next = listen(&ours).expect("a free path");
+    drop(server);
+    assert!(ours.exists());
+    drop(next);
+}
+
 /// As a broker leaves it that was killed.
 fn leave_stale(path: &Path) {
     drop(UnixListener::bind(path).expect("a free path"));

@@ -26,6 +26,7 @@
 //! | **T14** | Any error of `read` or `write` but `WouldBlock` and `Interrupted` ends that connection for good; an id that is unknown, or was closed, is `NotFound`. |
 //! | **T15** | A [`Waker`] used on another thread ends a waiting `poll`; a wake while nobody waits ends the next one. |
 //! | **T16** | After [`announce`](ConnectionManager::announce) has returned true, its waker is called whenever something new can be reported that the caller's own calls have not brought about. |
+//! | **T17** | After [`stop_accepting`](ConnectionManager::stop_accepting) has returned true, nobody who connects later is opened: they are refused, or find an end. Those who had connected before are opened or ended, and open connections go on. |
 //!
 //! What is only a hint: which of several ready connections is reported first, how often, and in how many pieces bytes
 //! arrive.
@@ -193,7 +194,7 @@ pub enum Close {
 /// A source of connections and the way to their bytes.
 ///
 /// The manager owns its connections; callers hold [`ConnectionId`]s. It is object-safe, and every method is called
-/// from one thread. The [module's table](self) has the rules T1 to T16 that an implementation must keep;
+/// from one thread. The [module's table](self) has the rules T1 to T17 that an implementation must keep;
 /// `msglib-testkit` has the conformance kit that tries them.
 ///
 /// A backend that has nothing better can keep its connections in a [`ConnectionTable`].
@@ -236,6 +237,15 @@ pub trait ConnectionManager {
     /// before may cut them off. By default none: for a backend whose drains need nobody.
     fn draining(&self) -> usize {
         0
+    }
+
+    /// Takes no new connections from here on, for good: the broker goes away, and its peers are to find that out when they connect, instead
+    /// of waiting for it. Listeners are closed; connections that are open, or drain, go on. True if that is so from now on (T17); a second
+    /// call is harmless.
+    ///
+    /// By default false and nothing happens: whoever connects is opened, and told by the broker. A decorator passes the call on.
+    fn stop_accepting(&mut self) -> bool {
+        false
     }
 
     /// Something that ends a waiting `poll` from another thread (T15); `None` where a poll never waits.
@@ -287,6 +297,9 @@ macro_rules! forward {
             }
             fn draining(&self) -> usize {
                 (**self).draining()
+            }
+            fn stop_accepting(&mut self) -> bool {
+                (**self).stop_accepting()
             }
             fn waker(&self) -> Option<Waker> {
                 (**self).waker()

@@ -103,11 +103,9 @@ fn serve(settings: &Settings) -> Result<(), Box<dyn Error>> {
         broker.process_connections()?;
     }
     let goodbye = settings.goodbye();
-    if settings.record.is_none() {
-        // What is in flight can still be settled; a recording has no such drain.
-        let drained = broker.drain(goodbye)?;
-        println!("drained: {} deliveries and requests are not settled", drained.unsettled);
-    }
+    // What is in flight can still be settled.
+    let drained = broker.drain(goodbye)?;
+    println!("drained: {} deliveries and requests are not settled", drained.unsettled);
     recording.shutting_down(goodbye);
     let end = broker.shutdown(goodbye)?;
     report(&broker, end.aborted);

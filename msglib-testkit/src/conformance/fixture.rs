@@ -33,7 +33,10 @@ use std::io;
 ///         &mut self.manager
 ///     }
 ///     fn connect(&mut self) -> Peer {
-///         Peer(self.transport.connect("broker").expect("the manager listens"))
+///         self.try_connect().expect("the manager listens")
+///     }
+///     fn try_connect(&mut self) -> Option<Peer> {
+///         self.transport.connect("broker").ok().map(Peer)
 ///     }
 ///     fn advance(&mut self, by: Duration) {
 ///         self.transport.clock().advance(by);
@@ -85,6 +88,12 @@ pub trait Fixture: Sized {
     ///
     /// When it cannot connect; that is the failure of the case.
     fn connect(&mut self) -> Self::Peer;
+
+    /// Connects one more peer if it is not refused, as it should be: only asked for after the manager has said that it takes no new
+    /// connections (T17). By default [`connect`](Self::connect), which will do for a manager that never says so.
+    fn try_connect(&mut self) -> Option<Self::Peer> {
+        Some(self.connect())
+    }
 
     /// Moves the manager's clock by `by`. A clock that goes by itself needs nothing: the kit then waits, by polling.
     fn advance(&mut self, by: Duration) {

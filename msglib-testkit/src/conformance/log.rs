@@ -23,8 +23,10 @@ pub(crate) enum Entry {
     Read { id: ConnectionId, len: usize, outcome: Result<usize, ErrorKind> },
     Write { id: ConnectionId, len: usize, outcome: Result<usize, ErrorKind> },
     Close { id: ConnectionId, how: Close },
+    StopAccepting { outcome: bool },
     Advance(Duration),
     PeerConnected { peer: usize },
+    PeerRefused,
     PeerRead { peer: usize, outcome: Result<usize, ErrorKind> },
     PeerWrite { peer: usize, len: usize, outcome: Result<usize, ErrorKind> },
     PeerShutdown { peer: usize },
@@ -72,8 +74,10 @@ impl fmt::Display for Entry {
             Entry::Write { id, len, outcome } => write!(f, "write({id}, {len} bytes) → {}", Counted(outcome)),
             Entry::Close { id, how: Close::Abort } => write!(f, "close({id}, Abort)"),
             Entry::Close { id, how: Close::Drain { deadline } } => write!(f, "close({id}, Drain until {deadline:?})"),
+            Entry::StopAccepting { outcome } => write!(f, "stop_accepting() → {outcome}"),
             Entry::Advance(by) => write!(f, "the clock is moved by {by:?}"),
             Entry::PeerConnected { peer } => write!(f, "peer {peer} connects"),
+            Entry::PeerRefused => f.write_str("a peer is refused"),
             Entry::PeerRead { peer, outcome } => write!(f, "peer {peer} reads → {}", Counted(outcome)),
             Entry::PeerWrite { peer, len, outcome } => {
                 write!(f, "peer {peer} writes {len} bytes → {}", Counted(outcome))

@@ -1,4 +1,4 @@
-//! The conformance kit for transports: does a backend keep the rules T1 to T16 of [`msglib_proto::transport`]?
+//! The conformance kit for transports: does a backend keep the rules T1 to T17 of [`msglib_proto::transport`]?
 //!
 //! The author of a backend writes a [`Fixture`] (its documentation has a complete one) and stamps the kit with
 //! [`conformance!`](crate::conformance!): one `#[test]` for each case, named by its rule. A case drives `poll` a

@@ -22,11 +22,12 @@ pub enum Rule {
     T14,
     T15,
     T16,
+    T17,
 }
 
 impl Rule {
     /// Every rule, in order.
-    pub const ALL: [Rule; 16] = [
+    pub const ALL: [Rule; 17] = [
         Rule::T1,
         Rule::T2,
         Rule::T3,
@@ -43,6 +44,7 @@ impl Rule {
         Rule::T14,
         Rule::T15,
         Rule::T16,
+        Rule::T17,
     ];
 
     /// What the rule asks for, in one sentence.
@@ -69,6 +71,9 @@ impl Rule {
             Rule::T14 => "an error ends its connection for good; an unknown or closed id is `NotFound`",
             Rule::T15 => "a wake from another thread ends a waiting `poll`, or the next one",
             Rule::T16 => "what `announce` has promised: its waker is called when there is something new to report",
+            Rule::T17 => {
+                "after `stop_accepting` nobody who connects later is opened, nobody is left waiting, and open connections go on"
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ const REMEMBERED: usize = 8;
 
 /// Any connection manager, with the faults of a [`FaultPlan`].
 ///
-/// Keeps the rules T1 to T15, and announces nothing (T16), where the manager below does, but for faults of [`Severity::Breach`](super::Severity::Breach).
+/// Keeps the rules T1 to T15 and T17, and announces nothing (T16), where the manager below does, but for faults of [`Severity::Breach`](super::Severity::Breach).
 /// Deterministic: the same plan over the same calls and the same answers from below gives the same faults.
 ///
 /// ```
@@ -485,6 +485,10 @@ impl<M: ConnectionManager> ConnectionManager for Faulty<M> {
 
     fn draining(&self) -> usize {
         self.inner.draining()
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        self.inner.stop_accepting()
     }
 
     fn waker(&self) -> Option<Waker> {

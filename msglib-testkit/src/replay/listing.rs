@@ -53,7 +53,10 @@ impl Lister {
                 log.closed(*now, *id, *how);
                 known.remove(id);
             }
-            Record::Poll { result: Err(_), .. } | Record::Shutdown { .. } | Record::Note(_) => {
+            Record::Poll { result: Err(_), .. }
+            | Record::StopAccepting(_)
+            | Record::Shutdown { .. }
+            | Record::Note(_) => {
                 log.note(format_args!("{now:>9.3?}  {record}"));
             }
             _ => {}

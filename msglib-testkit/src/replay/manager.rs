@@ -211,6 +211,16 @@ impl ConnectionManager for Replay {
         }
     }
 
+    fn stop_accepting(&mut self) -> bool {
+        match self.next() {
+            Some(Record::StopAccepting(has_stopped)) => has_stopped,
+            other => {
+                self.differs(other, format_args!("takes no new connections any more, as it does when it goes away"));
+                false
+            }
+        }
+    }
+
     fn waker(&self) -> Option<Waker> {
         match self.next() {
             Some(Record::Waker(is_some)) => is_some.then(|| Waker::new(|| {})),

@@ -15,7 +15,7 @@ const READS_PER_DRAIN: usize = 16;
 /// Records and a keystream over the connections of another manager; the peers use
 /// [`TransformStream`](super::TransformStream) with the same key. The shape of TLS, not security.
 ///
-/// Keeps the rules T1 to T16 where the inner manager does, and these of its own:
+/// Keeps the rules T1 to T17 where the inner manager does, and these of its own:
 ///
 /// - For each connection it holds at most 32 KiB of sealed bytes and two records of opened ones.
 /// - `write` takes bytes while there is room for them here, whether there is room below or not.
@@ -240,6 +240,10 @@ impl<M: ConnectionManager> ConnectionManager for Transform<M> {
 
     fn draining(&self) -> usize {
         self.draining.len() + self.inner.draining()
+    }
+
+    fn stop_accepting(&mut self) -> bool {
+        self.inner.stop_accepting()
     }
 
     fn waker(&self) -> Option<Waker> {

@@ -34,6 +34,9 @@ pub(crate) trait Fault: Default {
     fn announce(&mut self, honest: &mut Memory, waker: Waker) -> bool {
         honest.announce(waker)
     }
+    fn stop_accepting(&mut self, world: &mut World) -> bool {
+        world.honest.stop_accepting()
+    }
 }
 
 pub(crate) struct World {
@@ -68,6 +71,9 @@ impl<B: Fault> ConnectionManager for Broken<B> {
     fn announce(&mut self, waker: Waker) -> bool {
         self.fault.announce(&mut self.world.honest, waker)
     }
+    fn stop_accepting(&mut self) -> bool {
+        self.fault.stop_accepting(&mut self.world)
+    }
     fn seed(&mut self) -> u128 {
         self.world.honest.seed()
     }
@@ -86,7 +92,10 @@ impl<B: Fault> Fixture for Broken<B> {
         self
     }
     fn connect(&mut self) -> MemoryPeer {
-        MemoryPeer(self.world.transport.connect("broker").expect("the manager listens"))
+        self.try_connect().expect("the manager listens")
+    }
+    fn try_connect(&mut self) -> Option<MemoryPeer> {
+        self.world.transport.connect("broker").ok().map(MemoryPeer)
     }
     fn advance(&mut self, by: Duration) {
         self.world.transport.clock().advance(by);

@@ -4,9 +4,11 @@
 mod serving;
 mod settings;
 
+use msglib_client::Connection;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 /// The examples lie beside the tests; `cargo test` builds both.
 fn example(name: &str) -> Command {
@@ -105,12 +107,17 @@ fn a_recording_of_one_process_is_replayed_in_another() {
         let broker = BrokerProcess::start_with(options);
         assert!(broker.run("publish", &["--queue", "jobs", "--message", "a job", "--count", "3"]).status.success());
         assert!(broker.run("consume", &["--queue", "jobs", "--count", "2"]).status.success());
+        // Somebody who is told that the broker goes away.
+        let stream = msglib_io_epoll::connect(&broker.address, Duration::from_secs(10)).unwrap();
+        let connection = Connection::new(stream);
+        connection.ping().unwrap();
         broker.end();
         let replayed = example("replay_recording").arg(file).output().unwrap();
         assert!(replayed.status.success(), "{}", text(&replayed.stderr));
         let shown = text(&replayed.stdout);
         assert!(shown.contains(r#"Delivery { link: 1, tag: 2, count: 1, payload: "a job" }"#), "{shown}");
         assert!(shown.contains("accepted: 3, ready: 1"), "{shown}");
+        assert!(shown.contains("GoingAway"), "the drain too: {shown}");
         let same = example("replay_recording").args([file, "--diff"]).output().unwrap();
         assert!(same.status.success(), "{}", text(&same.stdout));
         let other = example("replay_recording").args([file, "--diff", "--max-messages", "2"]).output().unwrap();

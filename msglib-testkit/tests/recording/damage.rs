@@ -22,7 +22,8 @@ fn a_file_that_is_cut_off_anywhere_says_where() {
 fn a_byte_that_is_not_the_one_that_was_written_is_found() {
     let file = small_file();
     for at in 0..file.len() {
-        for change in [1, 0x80] {
+        // Not one that makes an earlier version of this one, which is read.
+        for change in [4, 0x80] {
             let mut damaged = file.clone();
             damaged[at] ^= change;
             let error = Recording::read(&damaged[..]).expect_err("one byte is another");
@@ -69,13 +70,15 @@ fn acked(recording: &Recording) -> u64 {
 #[test]
 fn a_file_of_a_later_version_is_not_guessed_at() {
     let mut file = small_file();
-    file[11] = 1;
-    assert!(Recording::read(&file[..]).is_ok(), "an earlier one had less in it");
-    file[11] = 3;
+    for earlier in 1..3 {
+        file[11] = earlier;
+        assert!(Recording::read(&file[..]).is_ok(), "an earlier one had less in it");
+    }
+    file[11] = 4;
     let error = Recording::read(&file[..]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "a recording of version 3, and this program reads version 2; read it with the program that wrote it"
+        "a recording of version 4, and this program reads version 3; read it with the program that wrote it"
     );
 }
 

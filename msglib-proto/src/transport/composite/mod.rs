@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Several managers as one: memory beside sockets, so that the host program of a broker is an ordinary client of it; a
 /// TCP manager beside a Unix one.
 ///
-/// Keeps the rules T1 to T15 where its members do.
+/// Keeps the rules T1 to T15 where its members do, and T17 if all of them keep it.
 ///
 /// - **Who waits.** The first member with a [`waker`](ConnectionManager::waker) *leads*: a poll waits in it, and `now` and
 ///   `seed` are its own. Without one a poll never waits, and the first member leads.
@@ -330,6 +330,12 @@ impl<M: Members> ConnectionManager for CompositeConnectionManager<M> {
 
     fn draining(&self) -> usize {
         (0..self.states.len()).map(|position| self.members.member(position).draining()).sum()
+    }
+
+    /// Each of the members, also behind one that cannot; true if all have.
+    fn stop_accepting(&mut self) -> bool {
+        let count = self.states.len();
+        (0..count).filter(|position| self.members.member_mut(*position).stop_accepting()).count() == count
     }
 
     fn waker(&self) -> Option<Waker> {

@@ -33,6 +33,9 @@ impl<F: Fixture> ConnectionManager for Lent<'_, F> {
     fn draining(&self) -> usize {
         self.0.borrow_mut().manager().draining()
     }
+    fn stop_accepting(&mut self) -> bool {
+        self.0.borrow_mut().manager().stop_accepting()
+    }
     fn waker(&self) -> Option<Waker> {
         self.0.borrow_mut().manager().waker()
     }

@@ -8,6 +8,7 @@ mod failing;
 mod opening;
 mod reading;
 mod reporting;
+mod stopping;
 mod time;
 mod waking;
 mod writing;
@@ -18,6 +19,7 @@ pub use failing::*;
 pub use opening::*;
 pub use reading::*;
 pub use reporting::*;
+pub use stopping::*;
 pub use time::*;
 pub use waking::*;
 pub use writing::*;
@@ -83,6 +85,9 @@ macro_rules! __conformance_cases {
             t15_a_wake_while_nobody_waits_ends_the_next_poll
             t16_news_are_announced
             t16_the_latest_waker_counts
+            t17_who_comes_later_is_not_opened
+            t17_open_connections_go_on
+            t17_who_had_connected_is_opened_or_ended
         }
     };
 }
@@ -132,6 +137,7 @@ mod tests {
             include_str!("opening.rs"),
             include_str!("reading.rs"),
             include_str!("reporting.rs"),
+            include_str!("stopping.rs"),
             include_str!("time.rs"),
             include_str!("waking.rs"),
             include_str!("writing.rs"),

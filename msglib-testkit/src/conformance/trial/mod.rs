@@ -110,6 +110,23 @@ impl<'f, F: Fixture> Trial<'f, F> {
         peer
     }
 
+    /// A peer that may be refused, after the manager has said that it takes nobody new (T17).
+    pub(crate) fn try_connect(&mut self) -> Option<PeerKey> {
+        let Some(peer) = self.fixture.try_connect() else {
+            self.log.push(Entry::PeerRefused);
+            return None;
+        };
+        let key = PeerKey(self.peers.len());
+        self.peers.push(Some(peer));
+        self.log.push(Entry::PeerConnected { peer: key.0 });
+        Some(key)
+    }
+
+    /// A connection that has opened and was not asked for yet.
+    pub(crate) fn opened(&mut self) -> Option<ConnectionId> {
+        self.opened.pop_front()
+    }
+
     /// Polls until a connection has opened that was not asked for yet.
     #[track_caller]
     pub(crate) fn accept(&mut self) -> ConnectionId {

@@ -60,6 +60,12 @@ impl<F: Fixture> Trial<'_, F> {
         }
     }
 
+    pub(crate) fn stop_accepting(&mut self) -> bool {
+        let outcome = self.fixture.manager().stop_accepting();
+        self.log.push(Entry::StopAccepting { outcome });
+        outcome
+    }
+
     /// Closes with a drain that has `time` to finish.
     #[track_caller]
     pub(crate) fn drain(&mut self, id: ConnectionId, time: Duration) {
