@@ -1,6 +1,7 @@
 //! What can go wrong on a connection, and what to do about it.
 
 use crate::session::{End, SessionError, why};
+use core::time::Duration;
 use msglib_proto::{EncodeError, ErrorCode, Feature, NameError, ProtocolError};
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,19 @@ pub enum Error {
     /// The stream said so. `WouldBlock` and `TimedOut` pass; any other kind has ended the connection.
     #[error("{}", io_words(.0))]
     Io(#[source] Arc<io::Error>),
+    /// The call has used up all of its time ([`Builder::call_timeout`](crate::Builder::call_timeout)). The connection goes on, and nothing is
+    /// half done: a call ends between two reads or writes, and what it has begun to write goes out with later ones. The same call can be
+    /// made again. What was waited for is not known: a publish whose confirmation has not come may have been accepted or not, and its
+    /// [`Confirmation`](crate::Confirmation) can be waited for again.
+    #[error("{call} was not done{} within {within:?}; the same call can be made again", by(.peer))]
+    DeadlineOver {
+        /// Which call.
+        call: &'static str,
+        /// How long it had.
+        within: Duration,
+        /// What the broker is called, if it has a [name](crate::Builder::peer).
+        peer: Option<Arc<str>>,
+    },
     /// The stream ended, and the broker had not said goodbye. What was published and not confirmed may have been
     /// accepted or not.
     #[error("the broker{}'s stream ended {}, without a goodbye", at(.peer), if *.mid_frame { "within a frame" } else { "between two frames" })]
@@ -125,9 +139,13 @@ pub enum Error {
 impl Error {
     /// Whether the stream had no time to wait: nothing was lost or half done, make the same call again.
     ///
-    /// True for `WouldBlock` and `TimedOut`, whichever a stream with a time-out says.
+    /// True for `WouldBlock` and `TimedOut`, whichever a stream with a time-out says, and for [`DeadlineOver`](Error::DeadlineOver).
     pub fn is_would_block(&self) -> bool {
-        matches!(self, Error::Io(error) if would_block(error.kind()))
+        match self {
+            Error::Io(error) => would_block(error.kind()),
+            Error::DeadlineOver { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether the same thing, tried again later and unchanged, can succeed; if the connection has
@@ -135,7 +153,10 @@ impl Error {
     pub fn is_worth_retrying(&self) -> bool {
         match self {
             Error::Io(error) => is_passing(error.kind()),
-            Error::ConnectionLost { .. } | Error::Silent { .. } | Error::TooManyLinks { .. } => true,
+            Error::DeadlineOver { .. }
+            | Error::ConnectionLost { .. }
+            | Error::Silent { .. }
+            | Error::TooManyLinks { .. } => true,
             Error::ClosedByBroker { code, .. }
             | Error::FailedByBroker { code, .. }
             | Error::Refused { code, .. }
@@ -160,7 +181,8 @@ impl Error {
             | Error::ClosedByBroker { .. }
             | Error::FailedByBroker { .. }
             | Error::Protocol { .. } => true,
-            Error::Refused { .. }
+            Error::DeadlineOver { .. }
+            | Error::Refused { .. }
             | Error::NoReply { .. }
             | Error::LinkClosed { .. }
             | Error::TooManyLinks { .. }
@@ -187,10 +209,11 @@ impl Error {
         Error::Io(Arc::new(error))
     }
 
-    /// The same, with what the broker is called where it ends the connection.
+    /// The same, with what the broker is called where it ends the connection, or lets a call wait for too long.
     pub(crate) fn of_peer(mut self, name: &Arc<str>) -> Error {
         match &mut self {
-            Error::ConnectionLost { peer, .. }
+            Error::DeadlineOver { peer, .. }
+            | Error::ConnectionLost { peer, .. }
             | Error::Silent { peer, .. }
             | Error::ClosedByBroker { peer, .. }
             | Error::FailedByBroker { peer, .. }
@@ -250,6 +273,11 @@ impl From<SessionError> for Error {
 /// The broker's name, behind a word.
 fn at(peer: &Option<Arc<str>>) -> String {
     peer.as_ref().map_or(String::new(), |peer| format!(" at {peer}"))
+}
+
+/// The broker's name, behind what it has not done.
+fn by(peer: &Option<Arc<str>>) -> String {
+    peer.as_ref().map_or(String::new(), |peer| format!(" by the broker at {peer}"))
 }
 
 /// The reason, if there was one.

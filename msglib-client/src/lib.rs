@@ -44,8 +44,8 @@ mod reconnect;
 mod session;
 
 pub use connection::{
-    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Heart, Iter, PendingReply, Publisher, Refusal,
-    Refusals, Request, Service, Settlement, Settler, Stopper, Subscription, blocking_pull_subscribe_to_queue,
+    Batch, Builder, Confirmation, Connection, Deliveries, Delivery, Half, Heart, Iter, PendingReply, Publisher,
+    Refusal, Refusals, Request, Service, Settlement, Settler, Stopper, Subscription, blocking_pull_subscribe_to_queue,
     publish_retained_to_topic, publish_to_q, publish_to_q_confirmed, publish_to_topic, request, serve,
     subscribe_to_topic, subscribe_with_prefetch,
 };
@@ -56,7 +56,7 @@ pub use session::{BrokerInfo, DeathCause, Details, End, Event, Session, SessionC
 // What the signatures above speak of, so that a client needs no other crate.
 pub use bytes::Bytes;
 pub use msglib_proto::{
-    ChannelKind, ChannelName, EncodeError, ErrorCode, Feature, NameError, OwnedName, Payload, ProtocolError,
+    ChannelKind, ChannelName, EncodeError, ErrorCode, Feature, Instant, NameError, OwnedName, Payload, ProtocolError,
     PublishOptions, QueueDispatch, QueueOrder, QueueOverflow, QueueSettings, Settling, TopicOverflow, TopicSettings,
     Verdict,
 };

@@ -73,4 +73,4 @@ pub use connect::{connect, connect_unix};
 pub use manager::EpollSocketManager;
 pub use stats::SocketStats;
 pub use stream::SocketStream;
-pub use system::{Pause, seed};
+pub use system::{Pause, clock, seed, wait_at_most};

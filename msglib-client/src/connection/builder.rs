@@ -1,6 +1,7 @@
 //! How to make a connection that says more of itself.
 
 use super::Connection;
+use super::call::{Call, Clock, Half};
 use super::one_stream::OneStream;
 use super::outside::Unblock;
 use super::shared::Shared;
@@ -9,8 +10,9 @@ use crate::error::Error;
 use crate::session::{Session, SessionConfig};
 use core::fmt::Display;
 use core::time::Duration;
+use msglib_proto::Instant;
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, MutexGuard};
 
 /// What a client says of itself, before its [`Connection`] is made.
 ///
@@ -34,6 +36,8 @@ pub struct Builder {
     non_blocking: bool,
     peer: Option<Arc<str>>,
     unblock: Unblock,
+    clock: Option<Clock>,
+    within: Option<Duration>,
 }
 
 impl Builder {
@@ -95,12 +99,80 @@ impl Builder {
         self
     }
 
+    /// What deadlines of whole calls need: the time, and how a read or a write of the stream that waits is kept from waiting beyond it.
+    ///
+    /// `limit` is called before each read or write of a call with a deadline, with what is left of it, 1 ms at least; and with `None` before
+    /// the first one of a call without, for the stream's own time-out to hold again. Where it does nothing, a call can take longer than its
+    /// deadline by what one read or write waits.
+    ///
+    /// ```no_run
+    /// use msglib_client::{Connection, Half, Instant};
+    /// use std::net::TcpStream;
+    /// use std::time::Duration;
+    ///
+    /// let stream = TcpStream::connect(("::1", 12345))?;
+    /// let (reader, limited) = (stream.try_clone()?, stream.try_clone()?);
+    /// let start = std::time::Instant::now(); // msglib_io_epoll::clock() is the same
+    /// let connection = Connection::builder()
+    ///     .peer("[::1]:12345")
+    ///     .clock(move || Instant::ZERO + start.elapsed(), move |half, left| {
+    ///         // If it fails, so will the read or write.
+    ///         let _ = match half {
+    ///             Half::Reading => limited.set_read_timeout(left),
+    ///             Half::Writing => limited.set_write_timeout(left),
+    ///         };
+    ///     })
+    ///     .call_timeout(Duration::from_secs(5))
+    ///     .build_from_halves(reader, stream)?;
+    ///
+    /// let patient = connection.with_call_timeout(Some(Duration::from_secs(60)));
+    /// patient.publish_to_q_confirmed("jobs", "a job")?.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clock(
+        mut self,
+        now: impl Fn() -> Instant + Send + Sync + 'static,
+        limit: impl Fn(Half, Option<Duration>) + Send + Sync + 'static,
+    ) -> Builder {
+        self.clock = Some(Clock { now: Arc::new(now), limit: Arc::new(limit), wait: None });
+        self
+    }
+
+    /// How a call with a deadline waits while another thread reads: for what that brings, and for no longer than it is told. Without it the
+    /// call ends no sooner than that read. The number under the lock counts changes.
+    ///
+    /// `msglib_io_epoll::wait_at_most` is the system's: `Condvar::wait_timeout`.
+    ///
+    /// # Panics
+    ///
+    /// Without a [`clock`](Builder::clock) before it.
+    pub fn wait_with(
+        mut self,
+        wait: impl Fn(&Condvar, MutexGuard<'_, u64>, Duration) + Send + Sync + 'static,
+    ) -> Builder {
+        let clock = self.clock.as_mut().expect("wait_with needs a clock, which Builder::clock takes");
+        clock.wait = Some(Arc::new(wait));
+        self
+    }
+
+    /// How long each call may take in all, however many reads and writes it needs; then it is [`Error::DeadlineOver`], and can be made
+    /// again. Default: as long as the stream waits. Needs a [`clock`](Builder::clock); a handle can have another
+    /// ([`Connection::with_call_timeout`]).
+    pub fn call_timeout(mut self, within: Duration) -> Builder {
+        self.within = Some(within);
+        self
+    }
+
     /// A connection over one stream: for one thread, or for a stream that does not wait. The handshake is
     /// begun, so that a broker's deadline for it does not pass; how that went is seen by the first call.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] when name, mechanism or credentials are too long.
+    ///
+    /// # Panics
+    ///
+    /// With a [`call_timeout`](Builder::call_timeout) and no [`clock`](Builder::clock).
     pub fn build<S: Read + Write + Send + 'static>(self, stream: S) -> Result<Connection, Error> {
         let (reader, writer) = OneStream::halves(stream);
         self.build_from_halves(reader, writer)
@@ -112,6 +184,10 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::Invalid`] when name, mechanism or credentials are too long.
+    ///
+    /// # Panics
+    ///
+    /// With a [`call_timeout`](Builder::call_timeout) and no [`clock`](Builder::clock).
     pub fn build_from_halves<R, W>(self, reader: R, writer: W) -> Result<Connection, Error>
     where
         R: Read + Send + 'static,
@@ -119,9 +195,14 @@ impl Builder {
     {
         let idle_ms = self.config.idle_ms;
         let state = State::new(Session::new(&self.config)?, idle_ms, self.peer);
-        let shared = Shared::new(state, Box::new(reader), Box::new(writer), self.non_blocking, self.unblock);
+        assert!(
+            self.within.is_none() || self.clock.is_some(),
+            "a call_timeout needs a clock, which Builder::clock takes"
+        );
+        let (reader, writer) = (Box::new(reader), Box::new(writer));
+        let shared = Shared::new(state, reader, writer, self.non_blocking, self.unblock, self.clock);
         // The broker gives a client that does not greet it little time.
-        shared.flush_if_due();
-        Ok(Connection { shared: Arc::new(shared) })
+        shared.flush_if_due(&Call::unlimited(&shared));
+        Ok(Connection { shared: Arc::new(shared), within: self.within })
     }
 }

@@ -66,7 +66,7 @@ impl Deliveries {
         let mut state = shared.lock();
         let settled = state.settle(self.consumer, first.tag..=last.tag, verdict);
         state.release(self.consumer, arrived.len() as u64);
-        shared.write_settled(state, settled)
+        shared.write_settled(state, settled, &self.connection.call("settle"))
     }
 }
 
@@ -92,7 +92,7 @@ impl Drop for Deliveries {
             let shared = &self.connection.shared;
             let mut state = shared.lock();
             state.release(self.consumer, self.arrived.len() as u64);
-            shared.write_due(state, 1);
+            shared.write_due(state, 1, &self.connection.call("drop"));
         }
     }
 }

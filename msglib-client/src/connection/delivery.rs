@@ -186,7 +186,7 @@ impl Settler {
         let shared = &self.connection.shared;
         let mut state = shared.lock();
         let settled = state.settle_as(self.consumer, self.tag..=self.tag, settling, false);
-        shared.write_settled(state, settled.map(|_| Settled::Queued))
+        shared.write_settled(state, settled.map(|_| Settled::Queued), &self.connection.call("settle"))
     }
 
     /// Settles in any way that there is, and the broker says whether that had an effect: it has none when the lease was over, or the
@@ -210,7 +210,7 @@ impl Settler {
             state.release(self.consumer, 1);
         }
         let id = settled.as_ref().ok().copied().flatten();
-        shared.write_settled(state, settled.map(|_| Settled::Queued)).map(|()| id)
+        shared.write_settled(state, settled.map(|_| Settled::Queued), &self.connection.call("settle")).map(|()| id)
     }
 
     fn settle(mut self, verdict: Option<Verdict>) -> Result<(), Error> {
@@ -219,7 +219,7 @@ impl Settler {
         let mut state = shared.lock();
         let settled = state.settle(self.consumer, self.tag..=self.tag, verdict);
         state.release(self.consumer, 1);
-        shared.write_settled(state, settled)
+        shared.write_settled(state, settled, &self.connection.call("settle"))
     }
 }
 
@@ -230,7 +230,7 @@ impl Drop for Settler {
             let shared = &self.connection.shared;
             let mut state = shared.lock();
             state.release(self.consumer, 1);
-            shared.write_due(state, 1);
+            shared.write_due(state, 1, &self.connection.call("drop"));
         }
     }
 }

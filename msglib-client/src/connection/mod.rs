@@ -3,6 +3,7 @@
 mod answers;
 mod builder;
 mod by_name;
+mod call;
 mod consuming;
 mod deliveries;
 mod delivery;
@@ -22,6 +23,7 @@ mod topics;
 mod user_inbox;
 
 pub use builder::Builder;
+pub use call::Half;
 pub use deliveries::Deliveries;
 pub use delivery::{Delivery, Settler};
 pub use outside::{Heart, Stopper};
@@ -41,7 +43,7 @@ use core::task::Poll;
 use core::time::Duration;
 use msglib_proto::{ChannelKind, ChannelName, Feature, Payload, PublishOptions, QueueSettings};
 use publishing::Extras;
-use shared::{Patience, Shared};
+use shared::Shared;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -79,6 +81,14 @@ use std::sync::Arc;
 /// [`close`](Connection::close) is the orderly end. When the last handle is dropped without it (publishers, subscriptions,
 /// deliveries and confirmations count as handles), what waits is written, with a goodbye, as far as the stream takes it.
 ///
+/// # Time
+///
+/// How long a read or a write waits is the stream's business; how long a whole call may take, however many of them it needs, is said with
+/// [`Builder::call_timeout`], or for one handle with [`with_call_timeout`](Connection::with_call_timeout). When it is over the call returns
+/// [`Error::DeadlineOver`] and the connection goes on: nothing is half done, and the same call can be made again. Only the outcome that was
+/// waited for is not known. A call that waits while another thread writes ends no sooner than that write; while another reads, see
+/// [`Builder::wait_with`].
+///
 /// # Silence
 ///
 /// A broker may give up a client that is silent for longer than [`BrokerInfo::idle_ms`] says, and a broker that is gone may be so
@@ -102,6 +112,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<Shared>,
+    /// How long each call on this handle may take in all.
+    within: Option<Duration>,
 }
 
 impl Connection {
@@ -167,7 +179,7 @@ impl Connection {
         name: impl Into<ChannelName<'n>>,
         payload: impl Into<Payload<'p>>,
     ) -> Result<(), Error> {
-        publish::publish(self, kind, name.into(), payload.into(), false, None).map(|_| ())
+        publish::publish(self, &self.call("publish"), kind, name.into(), payload.into(), false, None).map(|_| ())
     }
 
     /// As [`publish_to_q_confirmed`], to a channel of any kind.
@@ -181,7 +193,7 @@ impl Connection {
         name: impl Into<ChannelName<'n>>,
         payload: impl Into<Payload<'p>>,
     ) -> Result<Confirmation, Error> {
-        let id = publish::publish(self, kind, name.into(), payload.into(), true, None)?;
+        let id = publish::publish(self, &self.call("publish"), kind, name.into(), payload.into(), true, None)?;
         Ok(Confirmation::new(self.clone(), id))
     }
 
@@ -207,7 +219,7 @@ impl Connection {
         options: &PublishOptions<'_>,
     ) -> Result<Confirmation, Error> {
         let extras = Extras { retain: false, options: *options };
-        let id = publish::publish(self, kind, name.into(), payload.into(), true, Some(&extras))?;
+        let id = publish::publish(self, &self.call("publish"), kind, name.into(), payload.into(), true, Some(&extras))?;
         Ok(Confirmation::new(self.clone(), id))
     }
 
@@ -226,9 +238,10 @@ impl Connection {
     /// [`Error::LinkClosed`] with the reason when the broker refuses, as [`ErrorCode::DECLARED_OTHERWISE`](crate::ErrorCode::DECLARED_OTHERWISE) for a queue that is there with
     /// others; [`Error::NotAgreed`] if the broker has no such queues; and as every call: see [`Connection`].
     pub fn declare_queue<'n>(&self, q_id: impl Into<ChannelName<'n>>, settings: &QueueSettings) -> Result<(), Error> {
-        self.agreed(Feature::Queues)?;
+        let call = self.call("declare_queue");
+        call.agree_on(Feature::Queues)?;
         let (name, settings) = (q_id.into(), settings.encode());
-        self.shared.wait(Patience::Wait, |state| state.declare(name, &settings))
+        call.wait(|state| state.declare(name, &settings))
     }
 
     /// Subscribes to a queue that has these settings, or is made with them (PROTOCOL §15.1); `prefetch` is as in
@@ -243,8 +256,9 @@ impl Connection {
         settings: &QueueSettings,
         prefetch: u32,
     ) -> Result<Subscription, Error> {
-        self.agreed(Feature::Queues)?;
-        self.subscribe(ChannelKind::QUEUE, q_id, &settings.encode(), prefetch)
+        let call = self.call("subscribe");
+        call.agree_on(Feature::Queues)?;
+        Subscription::open(self, &call, ChannelKind::QUEUE, q_id.into(), &settings.encode(), prefetch)
     }
 
     /// As [`publisher_to_q`](Connection::publisher_to_q), for a producer that is known across connections: what it has to publish again,
@@ -259,9 +273,10 @@ impl Connection {
     /// As [`publisher_to_q`](Connection::publisher_to_q); [`Error::NotAgreed`] if the broker knows no producers; [`Error::Invalid`] for the
     /// id 0. Waits for the broker's greeting.
     pub fn producer_to_q<'n>(&self, q_id: impl Into<ChannelName<'n>>, id: u128, base: u64) -> Result<Publisher, Error> {
-        self.agreed(Feature::Queues)?;
-        let publisher = Publisher::open(self, ChannelKind::QUEUE, q_id.into(), &[])?;
-        publisher.produce(id, base)?;
+        let call = self.call("producer");
+        call.agree_on(Feature::Queues)?;
+        let publisher = Publisher::open(self, &call, ChannelKind::QUEUE, q_id.into(), &[])?;
+        publisher.produce(&call, id, base)?;
         Ok(publisher)
     }
 
@@ -271,11 +286,17 @@ impl Connection {
         self.shared.lock().going_away.map(|ms| Duration::from_millis(ms.into()))
     }
 
-    /// Waits until it is known what the broker has, and whether this is of it.
-    fn agreed(&self, feature: Feature) -> Result<(), Error> {
-        self.shared.wait(Patience::Wait, |state| {
-            state.agreed(feature).map_or_else(|error| Poll::Ready(Err(error)), |poll| poll.map(Ok))
-        })
+    /// Another handle on the same connection, each call of which may take so long in all, and no longer; `None` is as long as the stream
+    /// waits. What is made with it, a publisher or a subscription say, has the same. A call whose time is over says
+    /// [`Error::DeadlineOver`], and can be made again.
+    ///
+    /// # Panics
+    ///
+    /// When the connection was built without a [`clock`](Builder::clock).
+    pub fn with_call_timeout(&self, within: Option<Duration>) -> Connection {
+        let has_clock = within.is_none() || self.shared.clock().is_some();
+        assert!(has_clock, "a call timeout needs a clock, which Builder::clock takes");
+        Connection { shared: self.shared.clone(), within }
     }
 
     /// A link of its own to a queue, to publish many messages on: see [`Publisher`].
@@ -299,7 +320,7 @@ impl Connection {
     ///
     /// As [`publisher_to_q`](Connection::publisher_to_q); [`Error::Invalid`] for the kind 0.
     pub fn publisher<'n>(&self, kind: ChannelKind, name: impl Into<ChannelName<'n>>) -> Result<Publisher, Error> {
-        Publisher::open(self, kind, name.into(), &[])
+        Publisher::open(self, &self.call("publisher"), kind, name.into(), &[])
     }
 
     /// Subscribes to a channel of any kind, with arguments in the channel's own format (at most 4,096 bytes; none for a
@@ -315,7 +336,7 @@ impl Connection {
         arguments: &[u8],
         prefetch: u32,
     ) -> Result<Subscription, Error> {
-        Subscription::open(self, kind, name.into(), arguments, prefetch)
+        Subscription::open(self, &self.call("subscribe"), kind, name.into(), arguments, prefetch)
     }
 
     /// The refusals of publishes that nobody waits for, since the last call: those without a
@@ -333,7 +354,7 @@ impl Connection {
     /// As every call: see [`Connection`].
     pub fn ping(&self) -> Result<(), Error> {
         let mut mine = None;
-        self.shared.wait(Patience::Wait, |state| state.ping(&mut mine))
+        self.call("ping").wait(|state| state.ping(&mut mine))
     }
 
     /// What the broker said of itself when it took this client; waits for it if it has not yet.
@@ -342,7 +363,7 @@ impl Connection {
     ///
     /// As every call: see [`Connection`]. A broker that does not take the client is an [`Error::FailedByBroker`].
     pub fn welcome(&self) -> Result<BrokerInfo, Error> {
-        self.shared.wait(Patience::Wait, |state| match state.session.welcome() {
+        self.call("welcome").wait(|state| match state.session.welcome() {
             Some(welcome) => Poll::Ready(state.check_alive().map(|()| welcome.clone())),
             None => Poll::Pending,
         })
@@ -354,10 +375,11 @@ impl Connection {
     ///
     /// As every call: see [`Connection`].
     pub fn flush(&self) -> Result<(), Error> {
+        let call = self.call("flush");
         let mut state = self.shared.lock();
         state.session.flush_all_acks();
         drop(state);
-        self.shared.flush()?;
+        self.shared.flush(&call).or_else(|error| call.explain(error))?;
         self.shared.lock().check_alive()
     }
 
@@ -368,7 +390,7 @@ impl Connection {
     /// [`Error::Invalid`] for another kind, [`Error::TooLarge`], and as every call: see [`Connection`].
     pub fn send_user<'p>(&self, kind: u16, flags: u16, link: u32, body: impl Into<Payload<'p>>) -> Result<(), Error> {
         let body = body.into();
-        self.shared.wait(Patience::Wait, |state| {
+        self.call("send_user").wait(|state| {
             state.check_alive()?;
             if !state.has_room_for(body.len()) {
                 return Poll::Pending;
@@ -389,7 +411,7 @@ impl Connection {
     ///
     /// As every call: see [`Connection`].
     pub fn next_user(&self) -> Result<UserFrame, Error> {
-        self.shared.wait(Patience::Wait, |state| {
+        self.call("next_user").wait(|state| {
             state.check_alive()?;
             state.user.pop().map_or(Poll::Pending, |frame| Poll::Ready(Ok(frame)))
         })
@@ -408,7 +430,7 @@ impl Connection {
     ///
     /// As every call: see [`Connection`]. If the broker ends the connection otherwise, how.
     pub fn close(&self) -> Result<(), Error> {
-        self.shared.wait(Patience::Wait, |state| {
+        self.call("close").wait(|state| {
             let said = state.session.said_goodbye();
             let result = state.close();
             if !said && state.session.said_goodbye() {

@@ -3,6 +3,7 @@
 //! Both hold the connection weakly: it still ends, with a goodbye, when its last handle is dropped.
 
 use super::Connection;
+use super::call::Call;
 use super::shared::Shared;
 use super::state::State;
 use crate::error::Error;
@@ -40,7 +41,7 @@ impl Connection {
     /// answers the broker's, and the stream is done with.
     pub(crate) fn hang_up(&self) {
         // It fails if nothing may be written any more.
-        let _ = self.shared.flush();
+        let _ = self.shared.flush(&Call::unlimited(&self.shared));
         self.shared.unblock();
     }
 
@@ -135,14 +136,15 @@ impl Heart {
             Err(error) => return Err(error.into()),
         };
         drop(state);
-        shared.write_unless_others_do();
+        let call = Call::unlimited(&shared);
+        shared.write_unless_others_do(&call);
         let is_answered = |state: &State| match question {
             Some(token) => state.has_pong(token),
             None => state.session.welcome().is_some(),
         };
-        while !is_answered(&shared.lock()) && shared.read_unless_others_do() {}
+        while !is_answered(&shared.lock()) && shared.read_unless_others_do(&call) {}
         // An answer of this side's, to a question of the broker's.
-        shared.write_unless_others_do();
+        shared.write_unless_others_do(&call);
         let state = shared.lock();
         self.missed = if self.received == Some(state.received) { self.missed + 1 } else { 0 };
         self.received = Some(state.received);

@@ -1,8 +1,8 @@
 //! Publishing, and how a publisher learns the outcome.
 
 use super::Connection;
+use super::call::Call;
 use super::publishing::{Extras, PublishId};
-use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
 use msglib_proto::{ChannelKind, ChannelName, Payload};
@@ -76,7 +76,7 @@ impl Confirmation {
     /// [`Error::Refused`] and [`Error::LinkClosed`] with the reason: the message had no effect. As every call: see
     /// [`Connection`]; when the connection ended first, whether the message was accepted is not known.
     pub fn wait(&self) -> Result<(), Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.outcome(self.id))
+        self.connection.call("Confirmation::wait").wait(|state| state.outcome(self.id))
     }
 
     /// Whether the message was accepted, as far as is known without waiting. It reads only from a stream that was said
@@ -86,7 +86,7 @@ impl Confirmation {
     ///
     /// As [`wait`](Confirmation::wait), but for `WouldBlock`, which is `Ok(false)`.
     pub fn try_wait(&self) -> Result<bool, Error> {
-        match self.connection.shared.wait(Patience::Never, |state| state.outcome(self.id)) {
+        match self.connection.call("Confirmation::try_wait").at_once().wait(|state| state.outcome(self.id)) {
             Ok(()) => Ok(true),
             Err(error) if error.is_would_block() => Ok(false),
             Err(error) => Err(error),
@@ -108,16 +108,16 @@ impl fmt::Debug for Confirmation {
 
 pub(super) fn publish(
     connection: &Connection,
+    call: &Call<'_>,
     kind: ChannelKind,
     name: ChannelName<'_>,
     payload: Payload<'_>,
     confirm: bool,
     extras: Option<&Extras<'_>>,
 ) -> Result<PublishId, Error> {
-    let shared = &connection.shared;
-    let id = shared.wait(Patience::Wait, |state| state.publish(kind, name, payload, confirm, extras))?;
+    let id = call.wait(|state| state.publish(kind, name, payload, confirm, extras))?;
     // Accepted; but if it cannot go out any more, the publisher should know now.
-    match shared.lock().ended() {
+    match connection.shared.lock().ended() {
         Some(error) => Err(error),
         None => Ok(id),
     }

@@ -1,8 +1,8 @@
 //! A publisher's own link to a channel: for many messages, written together and answered for together.
 
 use super::Connection;
+use super::call::Call;
 use super::publishing::{Extras, PublisherId};
-use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
 use msglib_proto::{ChannelKind, ChannelName, ErrorCode, Payload, PublishOptions};
@@ -43,18 +43,18 @@ pub struct Publisher {
 impl Publisher {
     pub(super) fn open(
         connection: &Connection,
+        call: &Call<'_>,
         kind: ChannelKind,
         name: ChannelName<'_>,
         arguments: &[u8],
     ) -> Result<Publisher, Error> {
-        let connection = connection.clone();
-        let id = connection.shared.wait(Patience::Wait, |state| state.open_publisher(kind, name, arguments))?;
-        Ok(Publisher { connection, id })
+        let id = call.wait(|state| state.open_publisher(kind, name, arguments))?;
+        Ok(Publisher { connection: connection.clone(), id })
     }
 
     /// Says who publishes, before anything was published.
-    pub(super) fn produce(&self, producer: u128, base: u64) -> Result<(), Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.produce(self.id, producer, base))
+    pub(super) fn produce(&self, call: &Call<'_>, producer: u128, base: u64) -> Result<(), Error> {
+        call.wait(|state| state.produce(self.id, producer, base))
     }
 
     /// Publishes a message and returns its number. It is written at once, as by
@@ -67,7 +67,7 @@ impl Publisher {
     /// and as every call: see [`Connection`].
     pub fn publish<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<u64, Error> {
         let payload = payload.into();
-        self.connection.shared.wait(Patience::Wait, |state| state.publish_held(self.id, payload, None))
+        self.connection.call("Publisher::publish").wait(|state| state.publish_held(self.id, payload, None))
     }
 
     /// As [`publish`](Publisher::publish), with a delay, a time to live, a priority or a key, or for one of the topics of its filter
@@ -82,7 +82,7 @@ impl Publisher {
         options: &PublishOptions<'_>,
     ) -> Result<u64, Error> {
         let (payload, extras) = (payload.into(), Extras { retain: false, options: *options });
-        self.connection.shared.wait(Patience::Wait, |state| state.publish_held(self.id, payload, Some(&extras)))
+        self.connection.call("Publisher::publish").wait(|state| state.publish_held(self.id, payload, Some(&extras)))
     }
 
     /// To publish many messages with few writes: what is published in the batch is written when 32 KiB of it have come
@@ -125,12 +125,12 @@ impl Publisher {
     /// As every call: see [`Connection`]; it goes on after [`close`](Connection::close), as
     /// [`Confirmation::wait`](super::Confirmation::wait) does.
     pub fn wait(&mut self) -> Result<(), Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.all_answered(self.id))
+        self.connection.call("Publisher::wait").wait(|state| state.all_answered(self.id))
     }
 
     /// Waits until all publishes up to this number have their outcome, or one was refused and not told.
     pub(crate) fn wait_for(&self, number: u64) -> Result<(), Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.answered_upto(self.id, number))
+        self.connection.call("Publisher::wait").wait(|state| state.answered_upto(self.id, number))
     }
 
     /// A publish that was refused, by its number, if there is one that was not told: now it is.
@@ -149,7 +149,7 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         let mut state = self.connection.shared.lock();
         state.release_publisher(self.id);
-        self.connection.shared.write_due(state, 1);
+        self.connection.shared.write_due(state, 1, &self.connection.call("drop"));
     }
 }
 
@@ -176,7 +176,7 @@ impl Batch<'_> {
     /// As [`Publisher::publish`].
     pub fn publish<'p>(&mut self, payload: impl Into<Payload<'p>>) -> Result<u64, Error> {
         let (payload, id) = (payload.into(), self.publisher.id);
-        self.publisher.connection.shared.wait_and_gather(|state| state.publish_held(id, payload, None))
+        self.publisher.connection.call("Batch::publish").wait_and_gather(|state| state.publish_held(id, payload, None))
     }
 
     /// As [`publish`](Batch::publish), with more than its payload, as [`Publisher::publish_with`].
@@ -190,7 +190,10 @@ impl Batch<'_> {
         options: &PublishOptions<'_>,
     ) -> Result<u64, Error> {
         let (payload, id, extras) = (payload.into(), self.publisher.id, Extras { retain: false, options: *options });
-        self.publisher.connection.shared.wait_and_gather(|state| state.publish_held(id, payload, Some(&extras)))
+        self.publisher
+            .connection
+            .call("Batch::publish")
+            .wait_and_gather(|state| state.publish_held(id, payload, Some(&extras)))
     }
 
     /// Writes what was published and waits until all of it has its outcome, as [`Publisher::wait`].
@@ -206,7 +209,8 @@ impl Batch<'_> {
 /// Writes what was published. What the stream does not take now goes out with any later call on the connection.
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.publisher.connection.shared.flush_if_due();
+        let connection = &self.publisher.connection;
+        connection.shared.flush_if_due(&connection.call("drop"));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Connection;
 use super::publishing::PublishId;
-use super::shared::Patience;
 use crate::error::Error;
 use bytes::Bytes;
 use core::fmt;
@@ -37,7 +36,7 @@ pub fn request<'n, 'p>(
 ) -> Result<PendingReply, Error> {
     let (service, payload) = (service.into(), payload.into());
     let deadline_ms = u32::try_from(deadline.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
-    let id = connection.shared.wait(Patience::Wait, |state| state.request(service, payload, deadline_ms))?;
+    let id = connection.call("request").wait(|state| state.request(service, payload, deadline_ms))?;
     Ok(PendingReply { connection: connection.clone(), id })
 }
 
@@ -57,7 +56,7 @@ impl PendingReply {
     /// [`Error::LinkClosed`] when the broker has refused the service. As every call: see [`Connection`]; when the connection ended first,
     /// whether the request was answered is not known.
     pub fn wait(&self) -> Result<Bytes, Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.reply(self.id))
+        self.connection.call("PendingReply::wait").wait(|state| state.reply(self.id))
     }
 }
 

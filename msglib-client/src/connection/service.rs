@@ -2,7 +2,6 @@
 
 use super::Connection;
 use super::consuming::ConsumerId;
-use super::shared::Patience;
 use crate::error::Error;
 use bytes::Bytes;
 use core::fmt;
@@ -39,12 +38,10 @@ pub fn serve<'n>(
     service: impl Into<ChannelName<'n>>,
     prefetch: u32,
 ) -> Result<Service, Error> {
-    connection.agreed(Feature::Requests)?;
-    let (name, connection) = (service.into(), connection.clone());
-    let subscribed =
-        connection.shared.wait(Patience::Wait, |state| state.subscribe(ChannelKind::SERVICE, name, &[], prefetch));
-    let id = subscribed?;
-    Ok(Service { connection, id })
+    let (call, name) = (connection.call("serve"), service.into());
+    call.agree_on(Feature::Requests)?;
+    let id = call.wait(|state| state.subscribe(ChannelKind::SERVICE, name, &[], prefetch))?;
+    Ok(Service { connection: connection.clone(), id })
 }
 
 /// A responder's link to a service; made by [`serve`]. Dropped, it answers no more; requests that it holds end with
@@ -63,7 +60,7 @@ impl Service {
     // As of a subscription.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Request, Error> {
-        let arrived = self.connection.shared.wait(Patience::Wait, |state| state.next_delivery(self.id))?;
+        let arrived = self.connection.call("Service::next").wait(|state| state.next_delivery(self.id))?;
         Ok(Request {
             connection: self.connection.clone(),
             service: self.id,
@@ -78,7 +75,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.connection.shared.lock().abandon(self.id);
-        self.connection.shared.flush_if_due();
+        self.connection.shared.flush_if_due(&self.connection.call("drop"));
     }
 }
 
@@ -132,7 +129,7 @@ impl Request {
 
     fn answer(mut self, answer: Result<Payload<'_>, (ErrorCode, &str)>) -> Result<(), Error> {
         let (service, tag) = (self.service, self.tag);
-        self.connection.shared.wait(Patience::Wait, |state| state.answer(service, tag, answer))?;
+        self.connection.call("Request::answer").wait(|state| state.answer(service, tag, answer))?;
         self.is_answered = true;
         Ok(())
     }
@@ -148,7 +145,7 @@ impl Drop for Request {
             let _ = state.answer(self.service, self.tag, Err(gone));
         }
         state.release(self.service, 1);
-        shared.write_due(state, 1);
+        shared.write_due(state, 1, &self.connection.call("drop"));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Connection;
 use super::consuming::SettlementId;
-use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
 
@@ -24,7 +23,7 @@ impl Settlement {
     ///
     /// [`Error::LinkClosed`] if the subscription ended first, and as every call: see [`Connection`]. Then it is not known.
     pub fn wait(&self) -> Result<bool, Error> {
-        let count = self.connection.shared.wait(Patience::Wait, |state| state.settlement(self.id))?;
+        let count = self.connection.call("Settlement::wait").wait(|state| state.settlement(self.id))?;
         Ok(count > 0)
     }
 }

@@ -6,11 +6,13 @@
 //! Leader and follower: at most one thread reads ([`State::reading`]); others that wait for something do so on a condition
 //! variable until the reader has brought them what they wait for, or gives the role up, for whatever reason.
 
+use super::call::{Call, Changes, Clock, Half};
 use super::consuming::Settled;
 use super::outside::Unblock;
 use super::state::State;
 use crate::error::{Error, would_block};
 use core::task::Poll;
+use core::time::Duration;
 use msglib_proto::SendQueue;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,29 +26,24 @@ const PIECES: usize = 16;
 /// After a failed write, this many reads look for the reason that the broker may have given before it closed.
 const READS_FOR_REASON: usize = 16;
 
-/// How long a call may take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Patience {
-    /// As long as the stream waits.
-    Wait,
-    /// It waits for nothing; it reads only if the stream is known not to wait.
-    Never,
-}
-
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Told whenever the state has changed in a way that somebody may wait for.
     changed: Condvar,
+    /// The same, for those who wait with a deadline.
+    changes: Changes,
     reader: Mutex<ReadHalf>,
     writer: Mutex<WriteHalf>,
     /// Whether reads are known never to wait.
     non_blocking: bool,
     unblock: Unblock,
+    clock: Option<Clock>,
 }
 
 struct ReadHalf {
     stream: Box<dyn Read + Send>,
     buffer: Box<[u8]>,
+    is_limited: bool,
 }
 
 struct WriteHalf {
@@ -55,6 +52,7 @@ struct WriteHalf {
     out: SendQueue,
     /// Whether the stream may still hold back some of what it took.
     unflushed: bool,
+    is_limited: bool,
 }
 
 impl Shared {
@@ -64,14 +62,23 @@ impl Shared {
         writer: Box<dyn Write + Send>,
         non_blocking: bool,
         unblock: Unblock,
+        clock: Option<Clock>,
     ) -> Shared {
+        let buffer = vec![0; READ].into_boxed_slice();
         Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            reader: Mutex::new(ReadHalf { stream: reader, buffer: vec![0; READ].into_boxed_slice() }),
-            writer: Mutex::new(WriteHalf { stream: writer, out: SendQueue::new(), unflushed: false }),
+            changes: Changes::default(),
+            reader: Mutex::new(ReadHalf { stream: reader, buffer, is_limited: false }),
+            writer: Mutex::new(WriteHalf {
+                stream: writer,
+                out: SendQueue::new(),
+                unflushed: false,
+                is_limited: false,
+            }),
             non_blocking,
             unblock,
+            clock,
         }
     }
 
@@ -87,6 +94,14 @@ impl Shared {
         self.unblock.call();
     }
 
+    pub(super) fn clock(&self) -> Option<&Clock> {
+        self.clock.as_ref()
+    }
+
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -94,44 +109,48 @@ impl Shared {
     /// Wakes all who wait; after a change of the state that did not come from reading.
     pub(super) fn notify(&self) {
         self.changed.notify_all();
+        if self.clock.is_some() {
+            self.changes.tell();
+        }
     }
 
     /// Asks `poll` again and again until it is ready, and writes and reads in between what there is.
     ///
     /// `poll` must be such that asking it again does nothing twice: every call of a connection is built on this one, and
-    /// that is why each can be made again after `WouldBlock`.
+    /// that is why each can be made again after `WouldBlock`, or when its time is over.
     pub(super) fn wait<T>(
         &self,
-        patience: Patience,
+        call: &Call<'_>,
         poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait_unexplained(patience, 1, poll).map_err(|error| self.lock().explain(error))
+        self.wait_unexplained(call, 1, poll).or_else(|error| call.explain(error))
     }
 
     /// As [`wait`](Self::wait), but what `poll` queues may wait for more to come: it is written at once only from
     /// [`GATHERED`] on. Whoever calls this sees to it that the rest is written in the end.
     pub(super) fn wait_and_gather<T>(
         &self,
+        call: &Call<'_>,
         poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.wait_unexplained(Patience::Wait, GATHERED, poll).map_err(|error| self.lock().explain(error))
+        self.wait_unexplained(call, GATHERED, poll).or_else(|error| call.explain(error))
     }
 
     fn wait_unexplained<T>(
         &self,
-        patience: Patience,
+        call: &Call<'_>,
         write_from: usize,
         mut poll: impl FnMut(&mut State) -> Poll<Result<T, Error>>,
     ) -> Result<T, Error> {
         let mut state = self.lock();
         let first = poll(&mut state);
         if let Poll::Ready(result) = first {
-            self.write_due(state, write_from);
+            self.write_due(state, write_from, call);
             return result;
         }
         drop(state);
         loop {
-            let blocked = match self.flush() {
+            let blocked = match self.flush(call) {
                 Ok(()) => None,
                 Err(error) if error.is_would_block() => Some(error),
                 Err(error) => {
@@ -146,7 +165,7 @@ impl Shared {
             let queued = state.session.pending().len();
             state.wants_room = false;
             if let Poll::Ready(result) = poll(&mut state) {
-                self.write_due(state, write_from);
+                self.write_due(state, write_from, call);
                 return result;
             }
             if let Some(error) = state.ended() {
@@ -157,53 +176,54 @@ impl Shared {
                 // What `poll` has queued goes out before anybody waits for the answer; and no answer makes room.
                 continue;
             }
-            if patience == Patience::Never && (state.reading || !self.non_blocking) {
+            if call.never_waits() && (state.reading || !self.non_blocking) {
                 return Err(blocked.unwrap_or_else(Error::not_now));
             }
+            call.check_time()?;
             if state.reading {
                 match blocked {
                     // What this thread waits for may need those bytes to go out, and nobody would tell it when they can.
                     Some(error) => return Err(error),
-                    None => drop(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)),
+                    None => call.wait_for_others(&self.changed, state),
                 }
             } else {
                 let role = ReaderRole::take(self, state);
-                self.read_once(&role)?;
+                self.read_once(&role, call)?;
             }
         }
     }
 
     /// Writes all that waited when it was called. What others queue meanwhile is theirs to write, so that nobody writes
     /// for others without end.
-    pub(super) fn flush(&self) -> Result<(), Error> {
-        let result = self.write_pending(&mut lock(&self.writer));
+    pub(super) fn flush(&self, call: &Call<'_>) -> Result<(), Error> {
+        let result = self.write_pending(&mut lock(&self.writer), call);
         match result {
-            Err(error) if !error.is_would_block() => Err(self.find_reason(error)),
+            Err(error) if !error.is_would_block() => Err(self.find_reason(error, call)),
             result => result,
         }
     }
 
     /// Writes what a call has queued. What goes wrong is left to the next call: an error stays, and `WouldBlock` passes.
-    pub(super) fn flush_if_due(&self) {
-        self.write_due(self.lock(), 1);
+    pub(super) fn flush_if_due(&self, call: &Call<'_>) {
+        self.write_due(self.lock(), 1, call);
     }
 
     /// As [`flush_if_due`](Self::flush_if_due), for who holds the state already, if at least `write_from` bytes wait.
-    pub(super) fn write_due(&self, state: MutexGuard<'_, State>, write_from: usize) {
+    pub(super) fn write_due(&self, state: MutexGuard<'_, State>, write_from: usize, call: &Call<'_>) {
         let (queued, left) = (state.session.pending().len() >= write_from, state.writing > 0);
         drop(state);
         if queued {
-            let _ = self.flush();
+            let _ = self.flush(call);
         } else if left {
             // Left by a call that could not wait.
-            self.write_unless_others_do();
+            self.write_unless_others_do(call);
         }
     }
 
     /// Writes what waits; if the writer is taken, somebody is at it.
-    pub(super) fn write_unless_others_do(&self) {
+    pub(super) fn write_unless_others_do(&self, call: &Call<'_>) {
         if let Ok(mut half) = self.writer.try_lock() {
-            let _ = self.write_pending(&mut half);
+            let _ = self.write_pending(&mut half, call);
         }
     }
 
@@ -212,8 +232,9 @@ impl Shared {
         &self,
         state: MutexGuard<'_, State>,
         settled: Result<Settled, Error>,
+        call: &Call<'_>,
     ) -> Result<(), Error> {
-        self.write_due(state, 1);
+        self.write_due(state, 1, call);
         if settled? == Settled::Queued
             && let Some(error) = self.lock().ended()
         {
@@ -222,9 +243,10 @@ impl Shared {
         Ok(())
     }
 
-    fn write_pending(&self, half: &mut WriteHalf) -> Result<(), Error> {
+    fn write_pending(&self, half: &mut WriteHalf, call: &Call<'_>) -> Result<(), Error> {
         let mut drained = false;
         while self.refill(half, &mut drained)? {
+            self.limit(Half::Writing, call, &mut half.is_limited);
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let filled = half.out.io_slices(&mut pieces);
             match half.stream.write_vectored(&pieces[..filled]) {
@@ -232,6 +254,10 @@ impl Shared {
                 Ok(n) => {
                     half.out.advance(n.min(half.out.len()));
                     half.unflushed = true;
+                    if !half.out.is_empty() {
+                        // However little each write takes.
+                        call.check_time()?;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io(error)),
@@ -266,9 +292,9 @@ impl Shared {
 
     /// After a failed write: a broker that refuses a client says why and closes, so the reason may have arrived. A stream
     /// that cannot be written any more has ended or will soon, so these reads do not wait for long.
-    fn find_reason(&self, error: Error) -> Error {
+    fn find_reason(&self, error: Error, call: &Call<'_>) -> Error {
         let mut reads = 0;
-        while reads < READS_FOR_REASON && self.read_unless_others_do() {
+        while reads < READS_FOR_REASON && self.read_unless_others_do(call) {
             reads += 1;
         }
         let mut state = self.lock();
@@ -280,20 +306,21 @@ impl Shared {
     }
 
     /// Reads once, unless another thread does; whether that went well, so that it can be done again.
-    pub(super) fn read_unless_others_do(&self) -> bool {
+    pub(super) fn read_unless_others_do(&self, call: &Call<'_>) -> bool {
         let state = self.lock();
         if state.reading || state.ended().is_some() {
             return false;
         }
         let role = ReaderRole::take(self, state);
-        self.read_once(&role).is_ok()
+        self.read_once(&role, call).is_ok()
     }
 
     /// Reads once and lets the state know what came: data, the end, or an error. Only `WouldBlock` and its like are
     /// returned; everything else is in the state.
-    fn read_once(&self, _role: &ReaderRole<'_>) -> Result<(), Error> {
+    fn read_once(&self, _role: &ReaderRole<'_>, call: &Call<'_>) -> Result<(), Error> {
         let mut half = lock(&self.reader);
-        let ReadHalf { stream, buffer } = &mut *half;
+        let ReadHalf { stream, buffer, is_limited } = &mut *half;
+        self.limit(Half::Reading, call, is_limited);
         let result = loop {
             match stream.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -308,13 +335,25 @@ impl Shared {
         }
         Ok(())
     }
+
+    /// The next read or write waits no longer than is left of the call; for one without a deadline as long as ever.
+    fn limit(&self, half: Half, call: &Call<'_>, is_limited: &mut bool) {
+        // Nothing, to a stream, is for ever, or a mistake.
+        const LEAST: Duration = Duration::from_millis(1);
+        let Some(clock) = &self.clock else { return };
+        let left = call.left().map(|left| left.max(LEAST));
+        if left.is_some() || *is_limited {
+            (clock.limit)(half, left);
+            *is_limited = left.is_some();
+        }
+    }
 }
 
 /// The last handle is gone: what waits is sent as far as that goes, with a goodbye.
 impl Drop for Shared {
     fn drop(&mut self) {
         let _ = self.lock().session.goodbye();
-        let _ = self.write_pending(&mut lock(&self.writer));
+        let _ = self.write_pending(&mut lock(&self.writer), &Call::unlimited(self));
     }
 }
 

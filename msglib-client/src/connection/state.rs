@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         match &self.peer {
             Some(name) => error.of_peer(name),
             None => error,

@@ -1,10 +1,10 @@
 //! Subscriptions: where deliveries come from.
 
 use super::Connection;
+use super::call::Call;
 use super::consuming::ConsumerId;
 use super::deliveries::Deliveries;
 use super::delivery::{Delivery, Settler};
-use super::shared::Patience;
 use crate::error::Error;
 use core::fmt;
 use msglib_proto::{ChannelKind, ChannelName};
@@ -62,14 +62,14 @@ pub struct Subscription {
 impl Subscription {
     pub(super) fn open(
         connection: &Connection,
+        call: &Call<'_>,
         kind: ChannelKind,
         name: ChannelName<'_>,
         arguments: &[u8],
         prefetch: u32,
     ) -> Result<Subscription, Error> {
-        let connection = connection.clone();
-        let id = connection.shared.wait(Patience::Wait, |state| state.subscribe(kind, name, arguments, prefetch))?;
-        Ok(Subscription { connection, id })
+        let id = call.wait(|state| state.subscribe(kind, name, arguments, prefetch))?;
+        Ok(Subscription { connection: connection.clone(), id })
     }
 
     /// Waits for the next delivery. Made again after `WouldBlock`, it pulls nothing twice.
@@ -83,7 +83,7 @@ impl Subscription {
     // The name in the Python that this began with. An iterator's `next` would return an `Option`; `iter` gives one of those.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Delivery, Error> {
-        self.take(Patience::Wait)
+        self.take(&self.connection.call("Subscription::next"))
     }
 
     /// Waits for the next delivery, and takes all that have arrived by then, at most `most` (0 counts as 1). What
@@ -106,8 +106,8 @@ impl Subscription {
     ///
     /// As [`next`](Subscription::next).
     pub fn next_batch(&mut self, most: usize) -> Result<Deliveries, Error> {
-        let shared = &self.connection.shared;
-        let arrived = shared.wait(Patience::Wait, |state| state.next_deliveries(self.id, most))?;
+        let arrived =
+            self.connection.call("Subscription::next_batch").wait(|state| state.next_deliveries(self.id, most))?;
         Ok(Deliveries::new(self.connection.clone(), self.id, arrived))
     }
 
@@ -121,7 +121,7 @@ impl Subscription {
     ///
     /// As [`next`](Subscription::next), but for `WouldBlock`, which is `Ok(None)`.
     pub fn try_next(&mut self) -> Result<Option<Delivery>, Error> {
-        match self.take(Patience::Never) {
+        match self.take(&self.connection.call("Subscription::try_next").at_once()) {
             Ok(delivery) => Ok(Some(delivery)),
             Err(error) if error.is_would_block() => Ok(None),
             Err(error) => Err(error),
@@ -141,11 +141,11 @@ impl Subscription {
     ///
     /// As every call: see [`Connection`].
     pub fn close(&mut self) -> Result<(), Error> {
-        self.connection.shared.wait(Patience::Wait, |state| state.close_subscription(self.id))
+        self.connection.call("Subscription::close").wait(|state| state.close_subscription(self.id))
     }
 
-    fn take(&mut self, patience: Patience) -> Result<Delivery, Error> {
-        let arrived = self.connection.shared.wait(patience, |state| state.next_delivery(self.id))?;
+    fn take(&self, call: &Call<'_>) -> Result<Delivery, Error> {
+        let arrived = call.wait(|state| state.next_delivery(self.id))?;
         let settler = Settler::new(self.connection.clone(), self.id, arrived.tag);
         Ok(Delivery::new(arrived, settler))
     }
@@ -154,7 +154,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.connection.shared.lock().abandon(self.id);
-        self.connection.shared.flush_if_due();
+        self.connection.shared.flush_if_due(&self.connection.call("drop"));
     }
 }
 

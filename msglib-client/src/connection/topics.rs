@@ -38,9 +38,11 @@ pub fn publish_retained_to_topic<'n, 'p>(
     topic: impl Into<ChannelName<'n>>,
     payload: impl Into<Payload<'p>>,
 ) -> Result<(), Error> {
-    connection.agreed(Feature::Topics)?;
+    let call = connection.call("publish");
+    call.agree_on(Feature::Topics)?;
     let extras = Extras { retain: true, options: PublishOptions::default() };
-    publish::publish(connection, ChannelKind::TOPIC, topic.into(), payload.into(), false, Some(&extras)).map(drop)
+    publish::publish(connection, &call, ChannelKind::TOPIC, topic.into(), payload.into(), false, Some(&extras))
+        .map(drop)
 }
 
 /// Subscribes to the topics that match a filter: levels separated by `/`, of which `+` stands for any one and a last `#` for all further
@@ -74,6 +76,7 @@ pub fn subscribe_to_topic<'n>(
     settings: &TopicSettings,
     prefetch: u32,
 ) -> Result<Subscription, Error> {
-    connection.agreed(Feature::Topics)?;
-    connection.subscribe(ChannelKind::TOPIC, filter, &settings.encode(), prefetch)
+    let call = connection.call("subscribe");
+    call.agree_on(Feature::Topics)?;
+    Subscription::open(connection, &call, ChannelKind::TOPIC, filter.into(), &settings.encode(), prefetch)
 }
