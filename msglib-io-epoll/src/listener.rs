@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn accepted_connections_do_not_hold_small_writes_back() -> io::Result<()> {
+        let socket = open(([127, 0, 0, 1], 0).into(), Wildcard::BothFamilies, Listening::default())?;
+        let address = socket.local_addr()?;
+        // Without waiting: the peer is there when its connect has returned.
+        let listener = Listener::Internet(TcpListener::from_std(socket));
+        let client = std::net::TcpStream::connect(address)?;
+        let (accepted, from) = listener.accept()?;
+        assert_eq!(from, Address::Socket(client.local_addr()?));
+        assert!(accepted.tcp_nodelay()? && !client.nodelay()?, "this end's doing");
+        Ok(())
+    }
+
+    #[test]
     fn errors_of_one_peer_are_passed_over_and_shortages_pause() {
         let verdict = |number| judge(&io::Error::from_raw_os_error(number));
         assert_eq!(verdict(11), Verdict::Empty, "EAGAIN");

@@ -9,7 +9,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// A path that a socket of ours was bound to. Dropped, it is unlinked, unless it is somebody else's by then.
 ///
@@ -61,16 +63,24 @@ fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<(UnixListener, Bou
 /// Who does not get the lock in time goes on without: anybody who can read the directory could hold it for ever.
 fn lock_directory(path: &Path) -> Option<File> {
     let directory = File::open(path.parent()?).ok()?;
-    let start = Instant::now();
-    loop {
-        match directory.try_lock() {
-            Ok(()) => return Some(directory),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err(_) => return None,
-        }
+    match directory.try_lock() {
+        Ok(()) => Some(directory),
+        Err(TryLockError::WouldBlock) => wait_for_lock(directory),
+        Err(TryLockError::Error(_)) => None,
     }
+}
+
+/// The system has no lock with a time-out, so a thread waits for it. When it comes too late it is let go of at once.
+fn wait_for_lock(directory: File) -> Option<File> {
+    let (sender, locked) = mpsc::channel();
+    let wait = move || {
+        if directory.lock().is_ok() {
+            // Dropped with the lock if nobody listens any more.
+            drop(sender.send(directory));
+        }
+    };
+    thread::Builder::new().name("msglib-lock".to_owned()).spawn(wait).ok()?;
+    locked.recv_timeout(PATIENCE).ok()
 }
 
 /// Unlinks the socket at `path` if nobody listens on it; an error if it cannot be ours.
@@ -114,5 +124,43 @@ impl Inode {
     fn at(path: &Path) -> io::Result<Inode> {
         let metadata = fs::symlink_metadata(path)?;
         Ok(Inode { device: metadata.dev(), number: metadata.ino() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of the test's own in the place of a directory: what is locked makes no difference.
+    fn file(name: &str) -> io::Result<(PathBuf, File)> {
+        let path = std::env::temp_dir().join(format!("msglib-{}-{name}", std::process::id()));
+        let file = File::create(&path)?;
+        Ok((path, file))
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_gets_it_when_it_is_free() -> io::Result<()> {
+        let (path, holder) = file("free")?;
+        holder.lock()?;
+        let other = File::open(&path)?;
+        let waits = thread::spawn(move || wait_for_lock(other));
+        drop(holder);
+        let locked = waits.join().map_err(|_| ErrorKind::Other)?;
+        let third = File::open(&path)?;
+        assert!(locked.is_some() && matches!(third.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(locked);
+        third.try_lock()?;
+        fs::remove_file(path)
+    }
+
+    #[test]
+    fn who_does_not_get_a_lock_in_time_goes_on_and_does_not_take_it_later() -> io::Result<()> {
+        let (path, holder) = file("kept")?;
+        holder.lock()?;
+        assert!(wait_for_lock(File::open(&path)?).is_none());
+        drop(holder);
+        // The thread that has waited gets it now, and lets go of it: this waits for no longer than that.
+        File::open(&path)?.lock()?;
+        fs::remove_file(path)
     }
 }

@@ -5,7 +5,7 @@ use msglib_io_epoll::connect;
 use msglib_proto::transport::{Address, Close, ConnectionManager};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -155,4 +155,19 @@ fn a_shutdown_ends_a_read_that_waits_in_another_thread() {
         client.shutdown().expect("shutdown");
         assert_eq!(reading.join().expect("the reader").expect("the end"), 0);
     });
+}
+
+/// Small frames are written when they are due: at both ends, however the connection was made.
+#[test]
+fn connections_do_not_hold_small_writes_back() {
+    let mut server = Server::new();
+    let client = server.connect();
+    assert!(SockRef::from(&client).tcp_nodelay().expect("an option of every TCP socket"));
+
+    let elsewhere = TcpListener::bind("[::1]:0").expect("[::1]");
+    let made = TcpStream::connect(elsewhere.local_addr().expect("address")).expect("connect");
+    let clone = made.try_clone().expect("a clone");
+    assert!(!clone.nodelay().expect("an option of every TCP socket"));
+    server.manager.adopt_stream(made).expect("adopt");
+    assert!(clone.nodelay().expect("an option of every TCP socket"));
 }
