@@ -35,6 +35,7 @@ mod event;
 mod handler;
 mod identity;
 mod native;
+mod owners;
 pub mod policy;
 pub mod queue;
 mod random;
@@ -65,6 +66,7 @@ pub use request::{
 };
 pub use stock::{
     Admission, ConnectionHandler, ConsumerKey, DeclareError, QueueInfo, QueueState, ServiceInfo, StockConfig,
+    StockCounters, StockLoad,
 };
 pub use topic::{
     BadTopic, MAX_TOPIC_LEVELS, RunId, RunOffer, SubscribeError, SubscribeOptions, SubscriberId, SubscriptionInfo,

@@ -52,7 +52,8 @@ impl Alarms {
 }
 
 impl ConnectionHandler {
-    /// A timer of the broker's. What is due is done, the earliest first, but no more than one step allows.
+    /// A timer of the broker's. What is due is done, the earliest first, but no more than one step allows; then queues that nobody has used
+    /// for too long are forgotten.
     pub(super) fn ring(&mut self, cx: &mut Context<'_>, timer: TimerId) {
         if self.alarms.timer.take_if(|(_, set)| *set == timer).is_none() {
             return;
@@ -66,7 +67,13 @@ impl ConnectionHandler {
             left -= queue.advance(store, now, left).max(1);
             self.changed(cx, index);
             self.alarms.update(&mut self.queues, index);
-            self.queues.forget_unused(index);
+            self.queues.used(index, now);
+        }
+        while left > 0
+            && let Some(index) = self.queues.expire(now)
+        {
+            self.alarms.touch(&mut self.queues, index);
+            left -= 1;
         }
     }
 
@@ -76,7 +83,8 @@ impl ConnectionHandler {
             self.queues.slot_mut(index).is_timed = false;
             self.alarms.update(&mut self.queues, index);
         }
-        let first = self.alarms.alarms.first().map(|(at, _)| *at);
+        let alarm = self.alarms.alarms.first().map(|(at, _)| *at);
+        let first = alarm.into_iter().chain(self.queues.next_expiry()).min();
         if self.alarms.timer.map(|(at, _)| at) == first {
             return;
         }

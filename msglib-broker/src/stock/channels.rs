@@ -2,6 +2,7 @@
 
 use super::ConnectionHandler;
 use super::client::{Client, Other, Publisher};
+use super::opening::unknown_kind;
 use crate::channel::{Channel, ChannelContext, ChannelLink, Effects, Publication, Question};
 use crate::core::{Context, TimerId};
 use crate::reason::Reject;
@@ -60,7 +61,7 @@ impl Channels {
         if let Some(key) = self.names.get(&owned) {
             return Ok(*key);
         }
-        let Some(make) = self.makers.get_mut(&kind) else { return Err(super::unknown_kind(kind)) };
+        let Some(make) = self.makers.get_mut(&kind) else { return Err(unknown_kind(kind)) };
         if self.table.len() >= most {
             let text = format!("there are {} channels already, and all of them in use", self.table.len());
             return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));

@@ -3,6 +3,7 @@
 use crate::queue::QueueConfig;
 use crate::request::RequestsConfig;
 use crate::topic::TopicsConfig;
+use core::time::Duration;
 use msglib_proto::{ChannelName, OwnedName};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,18 @@ pub struct StockConfig {
     /// How many queues there may be. Above it, empty queues that nobody has a link to make room for new ones. Default
     /// 1 million.
     pub max_queues: usize,
+    /// How many queues one identity may have made that are still there. Above it, its own empty queues that nobody has a link to make room
+    /// for new ones; if there are none, a new one is refused, and counted. Who makes a queue is who opens it first, and has it until it is
+    /// gone, or the program declares it. A queue for dead letters counts for whom the queue counts that they come from, and is never
+    /// refused for it; what the program makes, or a policy, counts for nobody. Clients without an identity count as one, all
+    /// together, so that to have none is no way around the limit. Identities are one if their names are. Default: no limit, for one identity may be a whole fleet of
+    /// programs, or everybody; set it where identities are people or tenants.
+    pub max_queues_per_identity: usize,
+    /// How long a queue stays that is empty and that nobody has a link to, nor has declared, paused or is draining: as long as nothing happens with it. It is made anew when
+    /// it is opened again, as after a restart of the broker: with the settings that are named then, an empty history and new numbers for its messages, and without what
+    /// its producers had published. [`Duration::MAX`] is for ever. Default 1 hour: longer than clients are away who come back, and short enough that
+    /// names which nobody needs any more do not pile up.
+    pub unused_queue_expiry: Duration,
     /// How many producers are remembered, counted once for each queue that they publish to, so that what they repeat is not taken twice
     /// (PROTOCOL §15.6). Above it, the one that is out of use for longest is forgotten; if all are in use, a new one is told
     /// [`BUSY`](crate::ErrorCode::BUSY). Each takes some 250 bytes: its last 1,024 sequences, or as many as
@@ -57,6 +70,8 @@ impl Default for StockConfig {
             topics: TopicsConfig::default(),
             requests: RequestsConfig::default(),
             max_queues: 1_000_000,
+            max_queues_per_identity: usize::MAX,
+            unused_queue_expiry: Duration::from_secs(3600),
             max_producers: 10_000,
             max_services: 100_000,
             max_channels: 1_000_000,
@@ -110,6 +125,18 @@ impl StockConfig {
     /// With another [`max_queues`](StockConfig::max_queues).
     pub fn with_max_queues(mut self, queues: usize) -> StockConfig {
         self.max_queues = queues;
+        self
+    }
+
+    /// With another [`max_queues_per_identity`](StockConfig::max_queues_per_identity).
+    pub fn with_max_queues_per_identity(mut self, queues: usize) -> StockConfig {
+        self.max_queues_per_identity = queues;
+        self
+    }
+
+    /// With another [`unused_queue_expiry`](StockConfig::unused_queue_expiry); [`Duration::MAX`] is for ever.
+    pub fn with_unused_queue_expiry(mut self, after: Duration) -> StockConfig {
+        self.unused_queue_expiry = after;
         self
     }
 

@@ -3,6 +3,7 @@
 use super::ConnectionHandler;
 use super::queues::QueueIndex;
 use crate::core::Context;
+use crate::owners::Who;
 use crate::policy::Departure;
 use crate::queue::Departed;
 use msglib_proto::OwnedName;
@@ -30,7 +31,7 @@ impl ConnectionHandler {
                     false => self.lose_on_the_way(index, departed),
                 }
             }
-            self.queues.unlink(index);
+            self.queues.unlink(index, self.clock.now());
         }
     }
 
@@ -52,21 +53,23 @@ impl ConnectionHandler {
         if let Some(cause) = departed.cause_mut().filter(|_| dead_letter.is_some()) {
             cause.source = Some(name.clone());
         }
-        let target = self.ask_policy(&name, dead_letter.as_ref(), &departed).or(dead_letter);
-        let Some(target) = target else {
+        let by_policy = self.ask_policy(&name, dead_letter.as_ref(), &departed);
+        let who = if by_policy.is_some() { Who::Host } else { self.queues.owner(index) };
+        let Some(target) = by_policy.or(dead_letter) else {
             departed.discard(self.queues.store_mut());
             return None;
         };
         let now = self.clock.now();
-        let lost = match self.open_queue(cx, target.borrow(), None) {
+        let lost = match self.open_queue(cx, target.borrow(), None, who) {
             Err(_) => departed,
             Ok(goes_to) => {
                 let (queue, store) = self.queues.get_mut(goes_to);
-                match queue.admit(store, now, departed) {
+                let admitted = queue.admit(store, now, departed);
+                self.queues.used(goes_to, now);
+                match admitted {
                     Ok(_) => {
                         self.mark_dirty(goes_to);
                         self.alarms.touch(&mut self.queues, goes_to);
-                        self.queues.forget_unused(goes_to);
                         return Some(goes_to);
                     }
                     Err((_, departed)) => departed,

@@ -7,9 +7,11 @@ mod client;
 mod clock;
 mod config;
 mod consumer_key;
+mod counters;
 mod delivering;
 mod departing;
 mod info;
+mod opening;
 mod operations;
 mod others;
 mod producing;
@@ -19,10 +21,12 @@ mod services;
 mod settings;
 mod settling;
 mod topics;
+mod unused;
 
 pub use admission::Admission;
 pub use config::StockConfig;
 pub use consumer_key::ConsumerKey;
+pub use counters::{StockCounters, StockLoad};
 pub use info::{QueueInfo, QueueState};
 pub use operations::DeclareError;
 pub use services::ServiceInfo;
@@ -36,16 +40,16 @@ use crate::policy::Policy;
 use crate::queue::{NewMessage, Producers, Store};
 use crate::reason::Reject;
 use crate::topic::Topics;
-use admission::{OpenDoor, OwnedOpen};
+use admission::OpenDoor;
 use alarms::Alarms;
 use channels::Channels;
-use client::{Client, Link, Publisher};
+use client::{Client, Link};
 use clock::Clock;
 use core::fmt;
 use core::time::Duration;
 use msglib_proto::transport::ConnectionId;
 use msglib_proto::{
-    ChannelKind, ChannelName, ErrorCode, Feature, Frame, Instant, LinkNumber, Open, PublishOptions, Settling, Verdict,
+    ChannelKind, ChannelName, ErrorCode, Feature, Frame, Instant, LinkNumber, PublishOptions, Settling, Verdict,
 };
 use operations::Chores;
 use queues::{QueueIndex, Queues};
@@ -233,57 +237,6 @@ impl ConnectionHandler {
         Ok(())
     }
 
-    fn ask_to_open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
-        self.admission.open(cx, from, open)?;
-        if !cx.is_answered_later(from) {
-            return self.open(cx, from, open);
-        }
-        if let Some(client) = Client::find(&mut self.clients, from) {
-            client.asked = Some(Box::new(OwnedOpen::new(open)));
-        }
-        Ok(())
-    }
-
-    /// What was put off is decided. If it was an OPEN, it is opened now.
-    fn answered(&mut self, cx: &mut Context<'_>, from: ConnectionId, refusal: Option<&Reject>) -> Result<(), Reject> {
-        let asked = Client::find(&mut self.clients, from).and_then(|client| client.asked.take());
-        match asked.filter(|_| refusal.is_none()) {
-            Some(asked) => self.open(cx, from, &asked.borrow()),
-            None => Ok(()),
-        }
-    }
-
-    fn open(&mut self, cx: &mut Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
-        if self.channels.knows(open.kind) {
-            return self.open_channel(cx, from, open);
-        }
-        match open.kind {
-            ChannelKind::QUEUE => {}
-            ChannelKind::TOPIC if has(cx, from, Feature::Topics) => return self.open_topic(from, open),
-            ChannelKind::SERVICE if has(cx, from, Feature::Requests) => return self.open_service(cx, from, open),
-            kind => return Err(unknown_kind(kind)),
-        }
-        if !open.arguments.is_empty() && !has(cx, from, Feature::Queues) {
-            return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, "a queue takes no arguments"));
-        }
-        if Client::find(&mut self.clients, from).is_none() {
-            return Ok(());
-        }
-        let index = self.open_told(cx, open)?;
-        self.queues.link(index);
-        let key = ConsumerKey { connection: from, link: open.link };
-        let consumer = open.consumes.then(|| self.queues.get_mut(index).0.add_consumer(key));
-        let publisher = open.publishes.then(Publisher::default);
-        if let Some(client) = Client::find(&mut self.clients, from) {
-            client.put(open.link, Link { queue: index, consumer, publisher, producer: None });
-        }
-        if open.publishes {
-            // Its first credit goes out with this step.
-            self.mark_due(from, open.link);
-        }
-        Ok(())
-    }
-
     /// The client's CLOSE: what is due goes out before CLOSED does (PROTOCOL §5.4).
     fn close_link(&mut self, cx: &mut Context<'_>, from: ConnectionId, number: LinkNumber) {
         let Some(client) = Client::find(&mut self.clients, from) else { return };
@@ -320,7 +273,7 @@ impl ConnectionHandler {
             self.queues.producers.close(producing.producer);
         }
         self.changed(cx, link.queue);
-        self.queues.unlink(link.queue);
+        self.queues.unlink(link.queue, self.clock.now());
     }
 
     /// There is room again on a connection: its consumers may have deliveries.
@@ -329,22 +282,6 @@ impl ConnectionHandler {
         for number in client.take_blocked() {
             self.with_consumer(cx, (id, number), |queue, _, consumer| queue.unblock(consumer));
         }
-    }
-
-    /// The queue of that name, which is made if it is not there.
-    fn open_queue(
-        &mut self,
-        cx: &Context<'_>,
-        name: ChannelName<'_>,
-        config: Option<crate::queue::QueueConfig>,
-    ) -> Result<QueueIndex, Reject> {
-        let policy = &mut self.policy;
-        let order = || policy.as_mut()?.order(name);
-        let (index, is_new) = self.queues.open(name, config.map(Into::into), cx.hash_secret(), order)?;
-        if is_new && self.policy.is_some() {
-            self.queues.get_mut(index).0.watch();
-        }
-        Ok(index)
     }
 
     /// After everything that can change what there is to dispatch, what is due, or who has left.
@@ -392,10 +329,6 @@ impl Run {
     }
 }
 
-fn has(cx: &Context<'_>, id: ConnectionId, feature: Feature) -> bool {
-    cx.session(id).is_some_and(|session| feature.is_in(session.features()))
-}
-
 /// What a publisher says of a message; a topic means nothing to a queue (PROTOCOL §15.2).
 fn with_options<'a>(message: NewMessage<'a>, options: &PublishOptions<'a>) -> NewMessage<'a> {
     NewMessage {
@@ -405,10 +338,6 @@ fn with_options<'a>(message: NewMessage<'a>, options: &PublishOptions<'a>) -> Ne
         delay: options.delay_ms.map(Duration::from_millis),
         ..message
     }
-}
-
-fn unknown_kind(kind: ChannelKind) -> Reject {
-    Reject::new(ErrorCode::UNKNOWN_KIND, format!("this broker has no channels of {kind}"))
 }
 
 impl Handler for ConnectionHandler {

@@ -3,6 +3,7 @@
 use super::ConnectionHandler;
 use super::queues::QueueIndex;
 use crate::core::Context;
+use crate::owners::Who;
 use crate::queue::{Cause, MessageId, NewMessage, Purge, QueueConfig, Stored};
 use crate::reason::Reject;
 use core::fmt;
@@ -43,7 +44,7 @@ impl ConnectionHandler {
         name: impl Into<ChannelName<'n>>,
         config: QueueConfig,
     ) -> Result<(), DeclareError> {
-        let index = self.open_queue(cx, name.into(), Some(config.clone())).map_err(DeclareError::TooMany)?;
+        let index = self.open_queue(cx, name.into(), Some(config.clone()), Who::Host).map_err(DeclareError::TooMany)?;
         let there = self.queues.slot(index).queue.config();
         if *there != config {
             return Err(DeclareError::Otherwise(Box::new(there.clone())));
@@ -64,24 +65,31 @@ impl ConnectionHandler {
         message: impl Into<NewMessage<'m>>,
     ) -> Result<MessageId, Reject> {
         self.now(cx);
-        let index = self.open_queue(cx, queue.into(), None)?;
+        let index = self.open_queue(cx, queue.into(), None, Who::Host)?;
         let outcome = self.accept(cx, None, index, message.into()).map_err(Into::into);
-        self.queues.forget_unused(index);
+        self.queues.used(index, self.clock.now());
         outcome
     }
 
     /// Nothing is delivered from the queue until it is [resumed](ConnectionHandler::resume); everything else goes on. False if there is
     /// no such queue; so for the others.
     pub fn pause<'n>(&mut self, cx: &mut Context<'_>, queue: impl Into<ChannelName<'n>>) -> bool {
-        self.with_queue(cx, queue.into(), |handler, _, index| handler.queues.get_mut(index).0.pause()).is_some()
+        self.with_queue(cx, queue.into(), |handler, _, index| {
+            handler.queues.get_mut(index).0.pause();
+            handler.queues.used(index, handler.clock.now());
+        })
+        .is_some()
     }
 
     /// The queue takes nothing new: publishes are refused as [`BUSY`](ErrorCode::BUSY), also those of the program itself. What it has
     /// is delivered, and what comes back, too; when [`QueueInfo::ledger`](super::QueueInfo::ledger) says that nothing is there, it is
     /// drained. Dead letters of other queues still come.
     pub fn drain<'n>(&mut self, cx: &mut Context<'_>, queue: impl Into<ChannelName<'n>>) -> bool {
-        self.with_queue(cx, queue.into(), |handler, _, index| handler.queues.slot_mut(index).is_draining = true)
-            .is_some()
+        self.with_queue(cx, queue.into(), |handler, _, index| {
+            handler.queues.slot_mut(index).is_draining = true;
+            handler.queues.used(index, handler.clock.now());
+        })
+        .is_some()
     }
 
     /// The end of a pause, and of draining.
@@ -90,6 +98,7 @@ impl ConnectionHandler {
             handler.queues.slot_mut(index).is_draining = false;
             handler.queues.get_mut(index).0.resume();
             handler.changed(cx, index);
+            handler.queues.used(index, handler.clock.now());
         });
         resumed.is_some()
     }
@@ -151,6 +160,7 @@ impl ConnectionHandler {
                 (None, Some(target)) => {
                     moved += 1;
                     self.changed(cx, target);
+                    self.queues.used(target, now);
                 }
                 (Some(departed), _) => {
                     let (queue, store) = self.queues.get_mut(index);
@@ -160,7 +170,7 @@ impl ConnectionHandler {
             }
         }
         self.changed(cx, index);
-        self.queues.forget_unused(index);
+        self.queues.used(index, now);
         moved
     }
 
@@ -193,7 +203,7 @@ impl ConnectionHandler {
                 self.queues.end_purge(index);
             }
             self.changed(cx, index);
-            self.queues.forget_unused(index);
+            self.queues.used(index, now);
         }
         while left > 0
             && let Some(remains) = self.chores.remains.front_mut()

@@ -5,6 +5,7 @@ use super::client::{Client, Link, Why};
 use super::queues::QueueIndex;
 use crate::core::{Context, Frames, Publish};
 use crate::native::Native;
+use crate::owners::Who;
 use crate::policy::Publishing;
 use crate::queue::{MessageId, NewMessage};
 use crate::reason::Reject;
@@ -112,11 +113,11 @@ impl ConnectionHandler {
             message.key = key.get(..NewMessage::MAX_KEY).or(Some(key)).filter(|key| !key.is_empty());
         }
         let index = match route {
-            Some(route) => self.open_queue(cx, route.borrow(), None).map_err(Why::Other)?,
+            Some(route) => self.open_queue(cx, route.borrow(), None, Who::Host).map_err(Why::Other)?,
             None => index,
         };
         let outcome = self.push(cx, index, message);
-        self.queues.forget_unused(index);
+        self.queues.used(index, self.clock.now());
         outcome
     }
 

@@ -2,18 +2,26 @@
 
 use super::config::StockConfig;
 use super::consumer_key::ConsumerKey;
+use super::counters::StockCounters;
 use super::info::{QueueInfo, QueueState};
+use super::unused::Unused;
+use crate::owners::{OwnerKey, Owners, Who};
 use crate::queue::{Order, Producers, Purge, Queue, QueueConfig, Store, Stored};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use crate::trace;
+use core::time::Duration;
 use msglib_proto::{ChannelName, ErrorCode, Instant, OwnedName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where a queue is in the table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct QueueIndex(u32);
+
+impl QueueIndex {
+    pub(super) const FIRST: QueueIndex = QueueIndex(0);
+}
 
 pub(super) struct Queues {
     /// The payloads of all of them.
@@ -23,10 +31,15 @@ pub(super) struct Queues {
     vacant: Vec<QueueIndex>,
     /// Made with the first queue, for the secret of its hasher comes from the broker.
     names: Option<SeededMap<OwnedName, QueueIndex>>,
-    /// Empty, not declared by the host, and without a link: these make room when there are too many.
-    unused: BTreeSet<QueueIndex>,
+    /// Those of which nothing is lost with them: they make room when there are too many, and are forgotten after a while.
+    unused: Unused,
+    /// How long that is.
+    expiry: Duration,
+    /// Who has made them.
+    owners: Owners,
     /// What their producers have published.
     pub(super) producers: Producers<QueueIndex>,
+    pub(super) counters: StockCounters,
     /// How many there may be.
     most: usize,
     /// How a queue behaves for which nothing else is said.
@@ -51,8 +64,19 @@ pub(super) struct Slot {
     purges: u32,
     /// It takes nothing new.
     pub(super) is_draining: bool,
+    /// Whom it counts for.
+    owner: Option<OwnerKey>,
+    /// Since when it is in the list of those that nobody uses; `MAX` if it is not.
+    unused_since: Instant,
     /// When it has to be looked at, as the handler's alarms have it; `MAX` for never.
     pub(super) alarm: Instant,
+}
+
+/// What is to be known of a queue that may have to be made.
+pub(super) struct NewQueue<'a> {
+    pub(super) config: Option<Arc<QueueConfig>>,
+    pub(super) who: Who<'a>,
+    pub(super) hash_secret: u128,
 }
 
 impl Queues {
@@ -65,7 +89,10 @@ impl Queues {
             slots: Vec::new(),
             vacant: Vec::new(),
             names: None,
-            unused: BTreeSet::new(),
+            unused: Unused::default(),
+            expiry: config.unused_queue_expiry,
+            owners: Owners::new(config.max_queues_per_identity),
+            counters: StockCounters::default(),
             most: config.max_queues,
             default: Arc::new(config.queue.clone()),
         }
@@ -76,8 +103,7 @@ impl Queues {
     pub(super) fn open(
         &mut self,
         name: ChannelName<'_>,
-        config: Option<Arc<QueueConfig>>,
-        hash_secret: u128,
+        NewQueue { config, who, hash_secret }: NewQueue<'_>,
         order: impl FnOnce() -> Option<Box<dyn Order>>,
     ) -> Result<(QueueIndex, bool), Reject> {
         let name = name.to_owned();
@@ -90,25 +116,36 @@ impl Queues {
             None => Queue::new(config),
             Some(order) => Queue::new(config).with_order(order),
         };
-        self.make(name, queue).map(|index| (index, true))
+        self.make(name, queue, who).map(|index| (index, true))
     }
 
     /// A link more.
     pub(super) fn link(&mut self, index: QueueIndex) {
         self.slot_mut(index).links += 1;
-        self.unused.remove(&index);
+        self.is_of_use(index);
     }
 
     /// A link less.
-    pub(super) fn unlink(&mut self, index: QueueIndex) {
+    pub(super) fn unlink(&mut self, index: QueueIndex, now: Instant) {
         self.slot_mut(index).links -= 1;
-        self.forget_unused(index);
+        self.used(index, now);
     }
 
-    /// A queue that nobody uses makes room when there are too many.
-    pub(super) fn forget_unused(&mut self, index: QueueIndex) {
-        if self.slot(index).is_unused() {
-            self.unused.insert(index);
+    /// Something happened with a queue other than by a link. From then on nobody uses it, if it can be forgotten now.
+    pub(super) fn used(&mut self, index: QueueIndex, now: Instant) {
+        self.is_of_use(index);
+        let slot = &mut self.slots[index.0 as usize];
+        if slot.is_unused() {
+            slot.unused_since = now;
+            self.unused.insert(now, index, slot.owner);
+        }
+    }
+
+    fn is_of_use(&mut self, index: QueueIndex) {
+        let slot = &mut self.slots[index.0 as usize];
+        let since = core::mem::replace(&mut slot.unused_since, Instant::MAX);
+        if since < Instant::MAX {
+            self.unused.remove(since, index, slot.owner);
         }
     }
 
@@ -125,7 +162,8 @@ impl Queues {
     /// The host wants it to exist, whether it is used or not.
     pub(super) fn declare(&mut self, index: QueueIndex) {
         self.slot_mut(index).is_declared = true;
-        self.unused.remove(&index);
+        self.is_of_use(index);
+        self.disown(index);
     }
 
     #[inline]
@@ -141,6 +179,20 @@ impl Queues {
     #[inline]
     pub(super) fn slot_mut(&mut self, index: QueueIndex) -> &mut Slot {
         &mut self.slots[index.0 as usize]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
+    /// How many can be forgotten.
+    pub(super) fn unused(&self) -> usize {
+        self.unused.len()
+    }
+
+    /// Whom it counts for.
+    pub(super) fn owner(&self, index: QueueIndex) -> Who<'static> {
+        Who::Heir(self.slot(index).owner)
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -186,6 +238,8 @@ impl Queues {
 
     /// Takes a queue out of the table: what is left of it are its payloads.
     pub(super) fn delete(&mut self, index: QueueIndex) -> impl Iterator<Item = Stored> + use<> {
+        self.is_of_use(index);
+        self.disown(index);
         let slot = self.slot_mut(index);
         // Those lists that may still have it look at these.
         let (is_dirty, is_timed, alarm) = (slot.is_dirty, slot.is_timed, slot.alarm);
@@ -195,24 +249,31 @@ impl Queues {
             names.remove(name);
             self.vacant.push(index);
         }
-        self.unused.remove(&index);
         self.producers.forget(index);
         old.queue.into_payloads()
     }
 
-    fn make(&mut self, name: OwnedName, queue: Queue<ConsumerKey>) -> Result<QueueIndex, Reject> {
-        if self.slots.len() - self.vacant.len() >= self.most {
-            // Some may have messages again: from the host, from other queues.
-            let unused =
-                core::iter::from_fn(|| self.unused.pop_first()).find(|index| self.slots[index.0 as usize].is_unused());
-            let Some(index) = unused else {
-                let text = format!("there are {} queues already, and all of them in use", self.slots.len());
-                return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));
-            };
-            let left: Vec<Stored> = self.delete(index).collect();
-            left.into_iter().for_each(|payload| self.store.remove(payload));
+    /// When the next queue has been out of use for too long.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let (since, _) = self.unused.first().filter(|_| self.expiry < Duration::MAX)?;
+        Some(since + self.expiry)
+    }
+
+    /// Forgets the queue that has been out of use for too long, if there is one; which place is looked at, and is free now or was found in
+    /// use.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<QueueIndex> {
+        let (_, index) = self.unused.first().filter(|(since, _)| *since + self.expiry <= now)?;
+        if self.forget(index) {
+            self.counters.queues_expired += 1;
         }
-        let slot = Slot::new(Some(name.clone()), queue);
+        Some(index)
+    }
+
+    fn make(&mut self, name: OwnedName, queue: Queue<ConsumerKey>, who: Who<'_>) -> Result<QueueIndex, Reject> {
+        self.make_room_of(who)?;
+        self.make_room()?;
+        let owner = self.owners.enter(who);
+        let slot = Slot { owner, ..Slot::new(Some(name.clone()), queue) };
         let index = match self.vacant.pop() {
             Some(index) => {
                 let vacant = self.slot_mut(index);
@@ -231,13 +292,63 @@ impl Queues {
         }
         Ok(index)
     }
+
+    /// If there are as many queues as there may be, one of them gives way that nobody uses.
+    fn make_room(&mut self) -> Result<(), Reject> {
+        if self.len() < self.most || self.displace(|unused| unused.first().map(|(_, index)| index)) {
+            return Ok(());
+        }
+        self.counters.queue_limits += 1;
+        let text = format!("there are {} queues already, and all of them in use", self.len());
+        Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text))
+    }
+
+    /// Likewise for one identity.
+    fn make_room_of(&mut self, who: Who<'_>) -> Result<(), Reject> {
+        let owner = self.owners.find(who);
+        if !self.owners.is_full(who) || self.displace(|unused| unused.first_of(owner?)) {
+            return Ok(());
+        }
+        self.counters.identity_queue_limits += 1;
+        let text = "your identity has as many queues as one may have, and all of them in use";
+        Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text))
+    }
+
+    fn displace(&mut self, first: impl Fn(&Unused) -> Option<QueueIndex>) -> bool {
+        while let Some(index) = first(&self.unused) {
+            if self.forget(index) {
+                self.counters.queues_displaced += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A queue that nobody uses is forgotten; false if it is in use again, and only taken from the list.
+    fn forget(&mut self, index: QueueIndex) -> bool {
+        self.is_of_use(index);
+        let is_unused = self.slot(index).is_unused();
+        if is_unused {
+            let left: Vec<Stored> = self.delete(index).collect();
+            left.into_iter().for_each(|payload| self.store.remove(payload));
+        }
+        is_unused
+    }
+
+    /// It counts for nobody any more.
+    fn disown(&mut self, index: QueueIndex) {
+        if let Some(owner) = self.slot_mut(index).owner.take() {
+            self.owners.leave(owner);
+        }
+    }
 }
 
 impl Slot {
     /// Nothing is lost with it.
     fn is_unused(&self) -> bool {
-        let is_still = self.links == 0 && self.queue.is_empty() && !self.queue.has_departed();
-        is_still && !self.is_declared && self.purges == 0 && self.name.is_some()
+        let is_still = self.links == 0 && self.queue.is_empty() && !self.queue.has_departed() && self.purges == 0;
+        let is_wanted = self.is_declared || self.queue.is_paused() || self.is_draining;
+        is_still && !is_wanted && self.name.is_some()
     }
 
     fn new(name: Option<OwnedName>, queue: Queue<ConsumerKey>) -> Slot {
@@ -250,6 +361,8 @@ impl Slot {
             is_declared: false,
             purges: 0,
             is_draining: false,
+            owner: None,
+            unused_since: Instant::MAX,
             alarm: Instant::MAX,
         }
     }

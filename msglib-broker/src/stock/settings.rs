@@ -3,16 +3,25 @@
 use super::ConnectionHandler;
 use super::queues::QueueIndex;
 use crate::core::Context;
+use crate::identity::Identity;
+use crate::owners::Who;
 use crate::queue::{Backoff, DispatchKind, OrderKind, Overflow, QueueConfig};
 use crate::reason::Reject;
 use core::time::Duration;
+use msglib_proto::transport::ConnectionId;
 use msglib_proto::{ChannelName, ErrorCode, Open, QueueDispatch, QueueOrder, QueueOverflow, QueueSettings};
 
 impl ConnectionHandler {
     /// The queue that a client opens: as it is, or with the settings that it names.
-    pub(super) fn open_told(&mut self, cx: &Context<'_>, open: &Open<'_>) -> Result<QueueIndex, Reject> {
+    pub(super) fn open_told(
+        &mut self,
+        cx: &Context<'_>,
+        from: ConnectionId,
+        open: &Open<'_>,
+    ) -> Result<QueueIndex, Reject> {
+        let who = Who::Client(cx.identity(from).map_or("", Identity::name));
         if open.arguments.is_empty() {
-            return self.open_queue(cx, open.name, None);
+            return self.open_queue(cx, open.name, None, who);
         }
         let settings = QueueSettings::parse(open.arguments)
             .map_err(|error| Reject::new(ErrorCode::BAD_ARGUMENTS, format!("a queue's settings: {error}")))?;
@@ -20,13 +29,13 @@ impl ConnectionHandler {
             Some(index) => self.as_told(index, open.name, &settings),
             None if self.config.queues.contains_key(&open.name.to_owned()) => {
                 // How it behaves is said already, as if it were there.
-                let index = self.open_queue(cx, open.name, None)?;
-                self.queues.forget_unused(index);
+                let index = self.open_queue(cx, open.name, None, who)?;
+                self.queues.used(index, self.clock.now());
                 self.as_told(index, open.name, &settings)
             }
             None => {
                 let config = within(&self.config.queue, &settings)?;
-                self.open_queue(cx, open.name, Some(config))
+                self.open_queue(cx, open.name, Some(config), who)
             }
         }
     }

@@ -32,6 +32,8 @@ const OPTIONS: [(&str, &[&str]); 3] = [
         "limits",
         &[
             "max-queues",
+            "max-queues-per-identity",
+            "unused-queue-expiry",
             "max-producers",
             "max-total-messages",
             "max-total-bytes",

@@ -51,6 +51,8 @@ pub(crate) struct QueueSettings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct LimitSettings {
     max_queues: Option<usize>,
+    max_queues_per_identity: Option<usize>,
+    unused_queue_expiry: Option<Span>,
     max_producers: Option<usize>,
     max_total_messages: Option<usize>,
     max_total_bytes: Option<usize>,
@@ -124,6 +126,8 @@ impl Settings {
         let stock = with!(
             StockConfig::default().with_queue(queue.clone()).with_topics(topics).with_requests(requests),
             with_max_queues(limits.max_queues),
+            with_max_queues_per_identity(limits.max_queues_per_identity),
+            with_unused_queue_expiry(time(limits.unused_queue_expiry)),
             with_max_producers(limits.max_producers),
             with_max_messages(limits.max_total_messages),
             with_max_bytes(limits.max_total_bytes),

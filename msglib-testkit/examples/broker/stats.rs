@@ -2,7 +2,7 @@
 
 use msglib_broker::{
     Admission, Broker, ChannelKind, ConnectionHandler, ConnectionId, ConnectionInfo, ConnectionManager, Context,
-    ErrorCode, Ledger, Open, QueueInfo, QueueState, Reject, ServiceInfo, SubscriptionInfo,
+    Counters, ErrorCode, Ledger, Open, QueueInfo, QueueState, Reject, ServiceInfo, StockCounters, SubscriptionInfo,
 };
 use msglib_client::{Connection, Error, Service, request, serve};
 use msglib_io_epoll::SocketStream;
@@ -84,6 +84,7 @@ fn text<M: ConnectionManager>(broker: &Broker<ConnectionHandler, M>) -> String {
         "{messages} messages in {bytes} bytes; {} connections since the start, {} bytes received, {} sent\n",
         counters.connected, counters.bytes_received, counters.bytes_sent
     );
+    let _ = writeln!(text, "{}\n", limits(counters, &handler.counters()));
     queues(handler).write(&mut text);
     let _ = writeln!(
         text,
@@ -94,6 +95,31 @@ fn text<M: ConnectionManager>(broker: &Broker<ConnectionHandler, M>) -> String {
     services(handler).write(&mut text);
     connections(broker).write(&mut text);
     text
+}
+
+/// Each limit that was met, and how often.
+fn limits(core: &Counters, stock: &StockCounters) -> String {
+    let all = [
+        ("connections turned away", core.turned_away),
+        ("handshakes too slow", core.handshake_timeouts),
+        ("silent", core.idle_timeouts),
+        ("took nothing", core.write_timeouts),
+        ("closed without last words", core.closings_cut),
+        ("too much outbound", core.outbound_limits),
+        ("too much inbound", core.inbound_limits),
+        ("cut off for it", core.evicted),
+        ("answers not put off", core.answers_turned_away),
+        ("queues not made", stock.queue_limits),
+        ("queues not made for one identity", stock.identity_queue_limits),
+        ("queues that made room", stock.queues_displaced),
+        ("queues expired", stock.queues_expired),
+    ];
+    let met: Vec<String> =
+        (all.iter().filter(|(_, times)| *times > 0)).map(|(what, n)| format!("{what} {n}")).collect();
+    match met.is_empty() {
+        true => "no limit was met".to_owned(),
+        false => format!("limits met: {}", met.join(", ")),
+    }
 }
 
 fn queues(handler: &ConnectionHandler) -> Table {

@@ -5,6 +5,7 @@ use super::streams::Random;
 use crate::faults::{FaultPlan, Severity};
 use msglib_broker::{BrokerConfig, CoreConfig, QueueConfig, StockConfig};
 use msglib_proto::{ChannelName, Limits, QueueOrder, QueueSettings};
+use std::time::Duration;
 
 /// The choices of one run, made from its seed; [`Simulation::adjust`](super::Simulation::adjust) can change them.
 #[derive(Clone, Debug)]
@@ -122,6 +123,8 @@ fn stock(random: &mut Random, payload: usize) -> StockConfig {
         .with_publish_window(random.pick(&[16, 17, 100, 1_024]))
         .with_deliveries_per_step(random.pick(&[1, 3, 16_384]))
         .with_deliveries_per_turn(random.pick(&[1, 2, 4_096]))
+        // The books of a queue are compared with all that has ever happened with it, and a run lasts for hours.
+        .with_unused_queue_expiry(Duration::MAX)
 }
 
 fn jobs(random: &mut Random) -> Vec<QueueSettings> {
