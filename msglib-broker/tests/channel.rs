@@ -218,7 +218,10 @@ fn there_are_as_many_channels_as_may_be_and_one_more_is_refused() {
     let (mut bench, _) = bench(CoreConfig::default());
     let id = bench.greeted();
     let other = Open { link: 2, publishes: true, consumes: false, kind: KIND, name: "another".into(), arguments: b"" };
-    bench.send(id, &[open_told(1), Frame::Open(other)]);
+    bench.send(id, &[open_told(1)]);
+    assert_eq!(bench.core.handler().counters().channel_limits, 0);
+    bench.send(id, &[Frame::Open(other)]);
+    assert_eq!(bench.core.handler().counters().channel_limits, 1);
     assert!(bench.lines(id).iter().any(|line| line.starts_with("Closed { link: 2, code: TOO_MANY_CHANNELS")));
 }
 
@@ -232,6 +235,7 @@ fn timers_come_to_the_channel_that_set_them_and_to_none_after_it_is_gone() {
     bench.send(id, &[publish(1, 3, "timer")]);
     bench.end(id);
     told(&log);
+    assert_eq!(bench.core.poll_timeout(), None, "they have gone with it");
     bench.advance(Duration::from_secs(1));
     assert!(told(&log).is_empty());
 }

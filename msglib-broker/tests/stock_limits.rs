@@ -6,6 +6,10 @@ mod common;
 mod expiry;
 #[path = "stock_limits/queues.rs"]
 mod queues;
+#[path = "stock_limits/services.rs"]
+mod services;
+#[path = "stock_limits/topics.rs"]
+mod topics;
 
 use common::{Bench, hello, publish};
 use msglib_broker::policy::{Departure, Policy};

@@ -171,7 +171,7 @@ fn topic(bencher: Bencher<'_, '_>, subscribers: u64) {
     };
     (0..10_000).for_each(|number| subscribe(&format!("site/{number}/+/heat")));
     (0..subscribers).for_each(|_| subscribe("house/+/heat"));
-    let topic = topics.open(TopicName::new("house/kitchen/heat").expect("it is one"));
+    let topic = topics.open(TopicName::new("house/kitchen/heat").expect("it is one")).expect("there is room");
     bencher.counter(ItemsCount::new(BATCH * subscribers)).bench_local(|| {
         let mut run = topics.run(&mut store, topic);
         for _ in 0..BATCH {

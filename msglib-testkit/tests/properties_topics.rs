@@ -185,7 +185,7 @@ impl World {
         let result = if by_name {
             self.topics.publish_to(&mut self.store, topic, &payload, retain)
         } else {
-            let id = self.topics.open(topic);
+            let id = self.topics.open(topic).unwrap();
             let result = self.topics.publish(&mut self.store, id, &payload, retain);
             self.topics.close(id);
             result
@@ -197,7 +197,7 @@ impl World {
 
     fn publish_run(&mut self, name: &str, sizes: &[usize]) -> Result<(), TestCaseError> {
         let payloads: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| vec![at as u8; *size]).collect();
-        let id = self.topics.open(TopicName::new(name).unwrap());
+        let id = self.topics.open(TopicName::new(name).unwrap()).unwrap();
         let mut run = self.topics.run(&mut self.store, id);
         let results: Vec<_> = payloads.iter().map(|payload| run.publish(payload).ok()).collect();
         drop(run);

@@ -74,28 +74,32 @@ impl<K> Caller<K> {
         self.bytes == 0 || self.bytes + size <= max
     }
 
-    pub(super) fn put(&mut self, number: u64, outcome: KeptOutcome) {
-        self.bytes += outcome.size();
+    /// Returns what it counts for.
+    pub(super) fn put(&mut self, number: u64, outcome: KeptOutcome) -> usize {
+        let size = outcome.size();
+        self.bytes += size;
         self.outbox.push_back(Kept { number, outcome });
+        size
     }
 
     pub(super) fn front<'s>(&self, store: &'s Store) -> Option<(u64, Outcome<'s>)> {
         self.outbox.front().map(|kept| (kept.number, kept.outcome.get(store)))
     }
 
-    /// The front is told.
-    pub(super) fn pop(&mut self, store: &mut Store) {
-        if let Some(kept) = self.outbox.pop_front() {
-            self.bytes -= kept.outcome.size();
-            kept.outcome.remove(store);
-        }
+    /// The front is told. Returns what it counted for.
+    pub(super) fn pop(&mut self, store: &mut Store) -> usize {
+        let Some(kept) = self.outbox.pop_front() else { return 0 };
+        let size = kept.outcome.size();
+        self.bytes -= size;
+        kept.outcome.remove(store);
+        size
     }
 
-    /// Lets go of all that waits, and returns how many that were.
-    pub(super) fn clear(self, store: &mut Store) -> usize {
+    /// Lets go of all that waits, and returns how many that were, and what they counted for.
+    pub(super) fn clear(self, store: &mut Store) -> (usize, usize) {
         let count = self.outbox.len();
         self.outbox.into_iter().for_each(|kept| kept.outcome.remove(store));
-        count
+        (count, self.bytes)
     }
 }
 

@@ -95,9 +95,10 @@ impl<K> Requests<K> {
         for key in &gone.pending {
             self.ledger.abandoned += u64::from(self.take(store, *key).is_some());
         }
-        let unheard = gone.clear(store) as u64;
-        self.ledger.untold -= unheard;
-        self.ledger.unheard += unheard;
+        let (unheard, bytes) = gone.clear(store);
+        self.ledger.untold -= unheard as u64;
+        self.ledger.unheard += unheard as u64;
+        self.reply_bytes -= bytes;
         forget(&mut self.to_tell, self.callers.len(), |key| self.callers.get(key).is_some());
         true
     }
@@ -124,7 +125,7 @@ impl<K> Requests<K> {
     pub(super) fn tell(&mut self, store: &mut Store, Asked { caller, number }: Asked, outcome: KeptOutcome) {
         // One that is gone has taken its requests with it.
         let Some(told) = self.callers.get_mut(caller) else { return outcome.remove(store) };
-        told.put(number, outcome);
+        self.reply_bytes += told.put(number, outcome);
         self.ledger.untold += 1;
         self.list_caller(caller);
     }
@@ -146,8 +147,9 @@ impl<K> Requests<K> {
     }
 
     fn has_room_for(&self, asked: Asked, payload: usize) -> bool {
+        let most = if self.is_tight { 0 } else { self.config.max_replies };
         let caller = self.callers.get(asked.caller);
-        caller.is_some_and(|caller| caller.has_room(payload + OVERHEAD, self.config.max_replies))
+        caller.is_some_and(|caller| caller.has_room(payload + OVERHEAD, most))
     }
 
     fn take_answered(&mut self, store: &mut Store, ResponderId(id): ResponderId, tag: u64) -> Result<Asked, Late> {

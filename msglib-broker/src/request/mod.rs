@@ -153,6 +153,10 @@ pub struct Requests<K> {
     deadlines: Deadlines,
     /// Of the payloads that wait.
     bytes: usize,
+    /// Of the replies that wait.
+    reply_bytes: usize,
+    /// Each caller may have one reply waiting, and no more.
+    is_tight: bool,
     ledger: RequestLedger,
 }
 
@@ -172,6 +176,8 @@ impl<K> Requests<K> {
             to_tell: VecDeque::new(),
             deadlines: Deadlines::default(),
             bytes: 0,
+            reply_bytes: 0,
+            is_tight: false,
             ledger: RequestLedger::default(),
         }
     }
@@ -324,7 +330,7 @@ impl<K> Requests<K> {
                 let Some((number, outcome)) = caller.front(store) else { break };
                 match deliver(OutcomeOffer { caller: &caller.key, number, outcome }) {
                     Ok(()) => {
-                        caller.pop(store);
+                        self.reply_bytes -= caller.pop(store);
                         left -= 1;
                         self.ledger.told += 1;
                         self.ledger.untold -= 1;
@@ -375,6 +381,17 @@ impl<K> Requests<K> {
     /// Bytes of the requests that wait, each with its [`OVERHEAD`](Requests::OVERHEAD).
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of the replies that wait for their callers, each with its [`OVERHEAD`](Requests::OVERHEAD).
+    pub fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Whether memory is short: as long as it is, each caller may have one reply waiting, and no more. Whoever has many services asks each
+    /// for its [`reply_bytes`](Requests::reply_bytes), and says so when these are too many together.
+    pub fn set_tight(&mut self, is_tight: bool) {
+        self.is_tight = is_tight;
     }
 
     /// What became of every request so far.

@@ -13,7 +13,7 @@ use msglib_proto::transport::ConnectionId;
 use msglib_proto::{
     ChannelKind, ChannelName, ErrorCode, Frame, LinkNumber, Open, OwnedName, PublishOptions, Settling, Verdict,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The channels that are there, and how others are made.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub(super) struct Channels {
     names: BTreeMap<(ChannelKind, OwnedName), Key>,
     timers: BTreeMap<TimerId, (Key, u64)>,
     effects: Effects,
+    /// How often there were as many as there may be.
+    pub(super) limits: u64,
 }
 
 type Maker = Box<dyn FnMut(ChannelName<'_>) -> Box<dyn Channel> + Send>;
@@ -32,6 +34,8 @@ struct Entry {
     name: OwnedName,
     channel: Box<dyn Channel>,
     links: usize,
+    /// What it has set, and what was not due yet.
+    timers: BTreeSet<TimerId>,
 }
 
 /// A link to a channel.
@@ -63,10 +67,12 @@ impl Channels {
         }
         let Some(make) = self.makers.get_mut(&kind) else { return Err(unknown_kind(kind)) };
         if self.table.len() >= most {
+            self.limits += 1;
             let text = format!("there are {} channels already, and all of them in use", self.table.len());
             return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));
         }
-        let key = self.table.insert(Entry { kind, name: owned.1.clone(), channel: make(name), links: 0 });
+        let timers = BTreeSet::new();
+        let key = self.table.insert(Entry { kind, name: owned.1.clone(), channel: make(name), links: 0, timers });
         self.names.insert(owned, key);
         Ok(key)
     }
@@ -81,19 +87,27 @@ impl Channels {
         let entry = self.table.get_mut(key)?;
         let mut cx = ChannelContext { cx: cx.reborrow(), effects: &mut self.effects };
         let result = act(&mut *entry.channel, &mut cx);
-        self.timers.extend(self.effects.timers.drain(..).map(|(timer, token)| (timer, (key, token))));
+        for (timer, token) in self.effects.timers.drain(..) {
+            entry.timers.insert(timer);
+            self.timers.insert(timer, (key, token));
+        }
         for timer in self.effects.cancelled.drain(..) {
+            entry.timers.remove(&timer);
             self.timers.remove(&timer);
         }
         Some(result)
     }
 
-    fn drop_if_unneeded(&mut self, key: Key) {
+    /// Its timers go with it.
+    fn drop_if_unneeded(&mut self, cx: &mut Context<'_>, key: Key) {
         let Some(entry) = self.table.get(key).filter(|entry| entry.links == 0 && !entry.channel.is_needed()) else {
             return;
         };
         self.names.remove(&(entry.kind, entry.name.clone()));
-        self.table.remove(key);
+        for timer in self.table.remove(key).into_iter().flat_map(|entry| entry.timers) {
+            self.timers.remove(&timer);
+            cx.cancel_timer(timer);
+        }
     }
 }
 
@@ -123,7 +137,7 @@ impl ConnectionHandler {
             if let Some(client) = Client::find(&mut self.clients, from) {
                 client.others.remove(&open.link);
             }
-            self.channels.drop_if_unneeded(key);
+            self.channels.drop_if_unneeded(cx, key);
             return Err(reject);
         }
         if let Some(entry) = self.channels.table.get_mut(key) {
@@ -241,9 +255,12 @@ impl ConnectionHandler {
     /// A timer is due that is not the handler's own.
     pub(super) fn channel_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) -> bool {
         let Some((key, token)) = self.channels.timers.remove(&timer) else { return false };
+        if let Some(entry) = self.channels.table.get_mut(key) {
+            entry.timers.remove(&timer);
+        }
         self.channels.call(cx, key, |channel, cx| channel.timer(cx, token));
         self.carry_out(cx);
-        self.channels.drop_if_unneeded(key);
+        self.channels.drop_if_unneeded(cx, key);
         true
     }
 
@@ -262,6 +279,7 @@ impl ConnectionHandler {
     /// The timers of an earlier broker are gone with it.
     pub(super) fn forget_channel_timers(&mut self) {
         self.channels.timers.clear();
+        self.channels.table.iter_mut().for_each(|entry| entry.timers.clear());
     }
 
     fn channel_end(&mut self, link: ChannelLink) -> Option<&mut ChannelEnd> {
@@ -290,7 +308,7 @@ impl ConnectionHandler {
         if let Some(entry) = self.channels.table.get_mut(key) {
             entry.links -= 1;
         }
-        self.channels.drop_if_unneeded(key);
+        self.channels.drop_if_unneeded(cx, key);
     }
 
     /// What channels wanted done. Closing a link is told to its channel, which may want more done; each time there is a link less.

@@ -42,6 +42,13 @@ pub struct StockConfig {
     pub max_producers: usize,
     /// How many services there may be at once, each with a link at least. Default 100,000.
     pub max_services: usize,
+    /// Bytes of the requests that may wait for a responder, in all services together, each counted with its payload and
+    /// [`OVERHEAD`](crate::Requests::OVERHEAD). Above it, requests are refused as [`BUSY`](crate::ErrorCode::BUSY). Default: a quarter of
+    /// [`max_bytes`](StockConfig::max_bytes), for they lie where the messages of queues do, and must not be why publishes find no room.
+    pub max_request_bytes: Option<usize>,
+    /// Bytes of the replies that may wait for callers who do not take them, in all services together, likewise. Above it, each caller may have one waiting, and
+    /// further ones become [`Outcome::CallerTooSlow`](crate::Outcome::CallerTooSlow); so who takes their replies has them. Default: as for the requests.
+    pub max_reply_bytes: Option<usize>,
     /// How many channels of the user's own kinds there may be. Default 1 million.
     pub max_channels: usize,
     /// Messages that all queues together may hold. Default: as many as their bytes allow.
@@ -74,6 +81,8 @@ impl Default for StockConfig {
             unused_queue_expiry: Duration::from_secs(3600),
             max_producers: 10_000,
             max_services: 100_000,
+            max_request_bytes: None,
+            max_reply_bytes: None,
             max_channels: 1_000_000,
             max_messages: usize::MAX,
             max_bytes: 4 << 30,
@@ -138,6 +147,26 @@ impl StockConfig {
     pub fn with_unused_queue_expiry(mut self, after: Duration) -> StockConfig {
         self.unused_queue_expiry = after;
         self
+    }
+
+    /// With another [`max_request_bytes`](StockConfig::max_request_bytes).
+    pub fn with_max_request_bytes(mut self, bytes: usize) -> StockConfig {
+        self.max_request_bytes = Some(bytes);
+        self
+    }
+
+    /// With another [`max_reply_bytes`](StockConfig::max_reply_bytes).
+    pub fn with_max_reply_bytes(mut self, bytes: usize) -> StockConfig {
+        self.max_reply_bytes = Some(bytes);
+        self
+    }
+
+    pub(super) fn request_bytes(&self) -> usize {
+        self.max_request_bytes.unwrap_or(self.max_bytes / 4)
+    }
+
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.max_reply_bytes.unwrap_or(self.max_bytes / 4)
     }
 
     /// With another [`max_channels`](StockConfig::max_channels).

@@ -6,6 +6,7 @@ use super::client::{Client, Link, Publisher};
 use super::consumer_key::ConsumerKey;
 use super::queues::{NewQueue, QueueIndex};
 use crate::core::Context;
+use crate::identity::Identity;
 use crate::owners::Who;
 use crate::queue::QueueConfig;
 use crate::reason::Reject;
@@ -49,7 +50,7 @@ impl ConnectionHandler {
         }
         match open.kind {
             ChannelKind::QUEUE => {}
-            ChannelKind::TOPIC if has(cx, from, Feature::Topics) => return self.open_topic(from, open),
+            ChannelKind::TOPIC if has(cx, from, Feature::Topics) => return self.open_topic(cx, from, open),
             ChannelKind::SERVICE if has(cx, from, Feature::Requests) => return self.open_service(cx, from, open),
             kind => return Err(unknown_kind(kind)),
         }
@@ -92,6 +93,11 @@ impl ConnectionHandler {
         }
         Ok(index)
     }
+}
+
+/// For whom a client makes something.
+pub(super) fn who_is<'a>(cx: &'a Context<'_>, client: ConnectionId) -> Who<'a> {
+    Who::Client(cx.identity(client).map_or("", Identity::name))
 }
 
 fn has(cx: &Context<'_>, id: ConnectionId, feature: Feature) -> bool {

@@ -20,6 +20,9 @@ use msglib_proto::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// What each request and each reply counts for beyond its payload.
+const OVERHEAD: usize = Requests::<ConsumerKey>::OVERHEAD;
+
 /// The services that there are, and when each has to be looked at.
 #[derive(Debug, Default)]
 pub(super) struct Services {
@@ -31,6 +34,24 @@ pub(super) struct Services {
     due: BTreeSet<(Instant, Key)>,
     /// Not later than the first of them.
     timer: Option<(Instant, TimerId)>,
+    /// What waits in all of them.
+    held: Held,
+    pub(super) counters: ServiceCounters,
+}
+
+/// Bytes of requests and of replies that wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub(super) requests: usize,
+    pub(super) replies: usize,
+}
+
+/// How often a limit of all services was met.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ServiceCounters {
+    pub(super) services: u64,
+    pub(super) requests: u64,
+    pub(super) replies: u64,
 }
 
 #[derive(Debug)]
@@ -40,6 +61,8 @@ struct Service {
     links: usize,
     is_dirty: bool,
     due: Option<Instant>,
+    /// As it was last added up.
+    held: Held,
 }
 
 /// A link to a service.
@@ -83,17 +106,29 @@ impl Services {
             return Ok(*key);
         }
         if self.table.len() >= config.max_services {
+            self.counters.services += 1;
             let text = format!("there are {} services already, and all of them in use", self.table.len());
             return Err(Reject::new(ErrorCode::TOO_MANY_CHANNELS, text));
         }
         let requests = Requests::new(config.requests.clone());
-        let service = Service { name: name.clone(), requests, links: 0, is_dirty: false, due: None };
+        let service =
+            Service { name: name.clone(), requests, links: 0, is_dirty: false, due: None, held: Held::default() };
         let key = self.table.insert(service);
         self.names.insert(name, key);
         Ok(key)
     }
 
-    fn mark_dirty(&mut self, key: Key) {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn held(&self) -> Held {
+        self.held
+    }
+
+    /// After everything that can change what a service has to do, or what waits in it.
+    fn changed(&mut self, key: Key) {
+        self.add_up(key);
         if let Some(service) = self.table.get_mut(key)
             && !service.is_dirty
             && (service.requests.can_dispatch() || service.requests.has_outcomes())
@@ -101,6 +136,14 @@ impl Services {
             service.is_dirty = true;
             self.dirty.push_back(key);
         }
+    }
+
+    fn add_up(&mut self, key: Key) {
+        let Some(service) = self.table.get_mut(key) else { return };
+        let now = Held { requests: service.requests.bytes(), replies: service.requests.reply_bytes() };
+        let before = core::mem::replace(&mut service.held, now);
+        self.held.requests = self.held.requests - before.requests + now.requests;
+        self.held.replies = self.held.replies - before.replies + now.replies;
     }
 
     /// The service has to be looked at when its next request is due; earlier does no harm.
@@ -134,6 +177,8 @@ impl Services {
         }
         if let Some(service) = self.table.remove(key) {
             self.names.remove(&service.name);
+            self.held.requests -= service.held.requests;
+            self.held.replies -= service.held.replies;
             if let Some(due) = service.due {
                 self.due.remove(&(due, key));
             }
@@ -195,14 +240,20 @@ impl ConnectionHandler {
     ) -> Result<(), Reject> {
         let Some(end) = service_end(&mut self.clients, from, frame.link()) else { return Ok(()) };
         let (key, responder) = (end.service, end.responder);
+        let held = self.services.held;
         let Some(service) = self.services.table.get_mut(key) else { return Ok(()) };
         let (requests, store) = (&mut service.requests, self.queues.store_mut());
         match (*frame, responder) {
             (Frame::Request { number, deadline_ms, payload, .. }, _) => {
                 let Some(asking) = &mut end.caller else { return Ok(()) };
                 let within = Some(Duration::from_millis(u64::from(deadline_ms)));
+                let has_room = held.requests + payload.len() + OVERHEAD <= self.config.request_bytes();
                 let asked = match unwelcome(cx) {
                     Some(reject) => Err(reject),
+                    None if !has_room => {
+                        self.services.counters.requests += 1;
+                        Err(Reject::new(ErrorCode::BUSY, "too many requests wait in all services"))
+                    }
                     None => (requests.request(store, cx.now(), asking.id, number, within, payload))
                         .map_err(|full| Reject::new(ErrorCode::BUSY, full.to_string())),
                 };
@@ -218,16 +269,22 @@ impl ConnectionHandler {
             }
             // A late answer changes nothing (PROTOCOL §17.3).
             (Frame::Reply { number, payload, .. }, Some(responder)) => {
+                let is_tight = held.replies + payload.len() + OVERHEAD > self.config.reply_bytes();
+                self.services.counters.replies += u64::from(is_tight);
+                requests.set_tight(is_tight);
                 let _ = requests.reply(store, responder, number, payload);
             }
             (Frame::NoReply { number, code, text, .. }, Some(responder)) => {
+                let is_tight = held.replies + text.len() + OVERHEAD > self.config.reply_bytes();
+                self.services.counters.replies += u64::from(is_tight);
+                requests.set_tight(is_tight);
                 let _ = requests.refuse(store, responder, number, code, text);
             }
             (Frame::Credit { upto, .. }, Some(responder)) => requests.allow(responder, upto),
             (Frame::Close { link }, _) => self.close_service(cx, from, link, None),
             _ => {}
         }
-        self.services.mark_dirty(key);
+        self.services.changed(key);
         Ok(())
     }
 
@@ -244,7 +301,7 @@ impl ConnectionHandler {
             if let Some(service) = self.services.table.get_mut(key) {
                 service.is_dirty = false;
             }
-            self.services.mark_dirty(key);
+            self.services.changed(key);
         }
         if !self.services.dirty.is_empty() {
             cx.continue_soon();
@@ -267,7 +324,7 @@ impl ConnectionHandler {
                 budget -= service.requests.expire(self.queues.store_mut(), cx.now(), budget);
             }
             self.services.schedule(key);
-            self.services.mark_dirty(key);
+            self.services.changed(key);
         }
         self.services.set_timer(cx);
         true
@@ -284,7 +341,7 @@ impl ConnectionHandler {
             service.requests.unblock_responder(responder);
         }
         let key = end.service;
-        self.services.mark_dirty(key);
+        self.services.changed(key);
     }
 
     /// A link to a service is over: its own requests end without a word, and those that it had in hand with an outcome.
@@ -299,7 +356,7 @@ impl ConnectionHandler {
         }
         service.links -= 1;
         self.services.drop_if_unneeded(end.service, store);
-        self.services.mark_dirty(end.service);
+        self.services.changed(end.service);
     }
 
     /// The timers of an earlier broker are gone with it.

@@ -1,10 +1,9 @@
 //! What a client says of a queue when it opens it (PROTOCOL §15.1).
 
 use super::ConnectionHandler;
+use super::opening::who_is;
 use super::queues::QueueIndex;
 use crate::core::Context;
-use crate::identity::Identity;
-use crate::owners::Who;
 use crate::queue::{Backoff, DispatchKind, OrderKind, Overflow, QueueConfig};
 use crate::reason::Reject;
 use core::time::Duration;
@@ -19,7 +18,7 @@ impl ConnectionHandler {
         from: ConnectionId,
         open: &Open<'_>,
     ) -> Result<QueueIndex, Reject> {
-        let who = Who::Client(cx.identity(from).map_or("", Identity::name));
+        let who = who_is(cx, from);
         if open.arguments.is_empty() {
             return self.open_queue(cx, open.name, None, who);
         }

@@ -3,10 +3,12 @@
 use super::ConnectionHandler;
 use super::client::{Client, Other, Publisher};
 use super::delivering::sorry;
+use super::opening::who_is;
 use super::publishing::unwelcome;
 use crate::core::{Context, DeliveryRun, Frames, Publish};
 use crate::dialect::SendError;
 use crate::native::Native;
+use crate::owners::OwnerKey;
 use crate::queue::Undeliverable;
 use crate::reason::Reject;
 use crate::topic::{
@@ -39,9 +41,15 @@ pub(super) struct TopicEnd {
 #[derive(Debug)]
 enum To {
     Nowhere,
-    One(TopicId),
+    One(TopicId, Option<OwnerKey>),
     /// To those that this filter means; each publish says to which.
     Many(Box<str>),
+}
+
+impl To {
+    fn one((topic, owner): (TopicId, Option<OwnerKey>)) -> To {
+        To::One(topic, owner)
+    }
 }
 
 impl ConnectionHandler {
@@ -56,21 +64,28 @@ impl ConnectionHandler {
     }
 
     /// A topic is opened by the filter that is its link's name (PROTOCOL §16.2).
-    pub(super) fn open_topic(&mut self, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
+    pub(super) fn open_topic(&mut self, cx: &Context<'_>, from: ConnectionId, open: &Open<'_>) -> Result<(), Reject> {
         let filter = filter_of(open.name)?;
         let settings = TopicSettings::parse(open.arguments).map_err(bad_arguments)?;
         let options = options_of(&settings);
         let Some(client) = Client::find(&mut self.clients, from) else { return Ok(()) };
         let wants_names = filter.as_name().is_none();
         let key = SubscriberKey { connection: from, link: open.link, wants_names };
-        let subscriber = match open.consumes {
-            true => Some(self.topics.subscribe(filter, &options, key).map_err(cannot_subscribe)?),
-            false => None,
-        };
         let to = match filter.as_name() {
             _ if !open.publishes => To::Nowhere,
-            Some(name) => To::One(self.topics.open(name)),
+            Some(name) => self.topics.open_as(name, who_is(cx, from)).map(To::one).map_err(cannot_open)?,
             None => To::Many(filter.as_str().into()),
+        };
+        let subscribed = match open.consumes {
+            true => self.topics.subscribe(filter, &options, key).map(Some).map_err(cannot_subscribe),
+            false => Ok(None),
+        };
+        let subscriber = match subscribed {
+            Ok(subscriber) => subscriber,
+            Err(reject) => {
+                self.close_to(&to);
+                return Err(reject);
+            }
         };
         let publisher = open.publishes.then(Publisher::default);
         client.others.insert(open.link, Other::Topic(TopicEnd { subscriber, to, publisher }));
@@ -121,7 +136,7 @@ impl ConnectionHandler {
     fn topic_run(&mut self, cx: &mut Context<'_>, frames: &mut Frames<'_, Native>, link: LinkNumber) -> bool {
         let from = frames.from();
         let Some(client) = Client::find(&mut self.clients, from) else { return true };
-        let Some(Other::Topic(TopicEnd { to: To::One(topic), publisher: Some(publisher), .. })) =
+        let Some(Other::Topic(TopicEnd { to: To::One(topic, _), publisher: Some(publisher), .. })) =
             client.others.get_mut(&link)
         else {
             return true;
@@ -196,8 +211,12 @@ impl ConnectionHandler {
         if let Some(subscriber) = end.subscriber {
             self.topics.unsubscribe(self.queues.store_mut(), subscriber);
         }
-        if let To::One(topic) = end.to {
-            self.topics.close(topic);
+        self.close_to(&end.to);
+    }
+
+    fn close_to(&mut self, to: &To) {
+        if let To::One(topic, owner) = *to {
+            self.topics.close_as(topic, owner);
         }
     }
 
@@ -220,14 +239,16 @@ impl ConnectionHandler {
         let Some(Other::Topic(TopicEnd { to, publisher: Some(publisher), .. })) = client.others.get_mut(&link) else {
             return Ok(());
         };
-        let store = self.queues.store_mut();
+        let (store, who) = (self.queues.store_mut(), who_is(cx, from));
         let published = match unwelcome(cx) {
             Some(reject) => Err(reject),
             None => match (&*to, said.topic) {
-                (To::One(topic), _) => self.topics.publish(store, *topic, payload, said.retain).map_err(full),
+                (To::One(topic, _), _) => {
+                    self.topics.publish_as(store, *topic, payload, said.retain, who).map_err(full)
+                }
                 (To::Many(filter), Some(topic)) => match TopicName::new(topic) {
                     Ok(name) if TopicFilter::trusted(filter).matches(name) => {
-                        self.topics.publish_to(store, name, payload, said.retain).map_err(full)
+                        self.topics.publish_to_as(store, name, payload, said.retain, who).map_err(full)
                     }
                     Ok(_) => Err(bad_topic("the link's filter does not match this topic")),
                     Err(error) => Err(bad_name(error)),
@@ -367,6 +388,10 @@ fn bad_arguments(error: SettingsError) -> Reject {
     Reject::new(ErrorCode::BAD_ARGUMENTS, error.to_string())
 }
 
+fn cannot_open(full: TopicsFull) -> Reject {
+    Reject::new(ErrorCode::TOO_MANY_CHANNELS, full.to_string())
+}
+
 fn cannot_subscribe(error: SubscribeError) -> Reject {
     let code = match error {
         SubscribeError::GroupDiffers => ErrorCode::DECLARED_OTHERWISE,
@@ -382,7 +407,8 @@ fn full(full: TopicsFull) -> Reject {
 fn code_of(full: TopicsFull) -> ErrorCode {
     match full {
         TopicsFull::Bytes { .. } => ErrorCode::BUSY,
-        TopicsFull::Retained { .. } => ErrorCode::QUEUE_FULL,
+        TopicsFull::Retained { .. } | TopicsFull::Identity => ErrorCode::QUEUE_FULL,
+        TopicsFull::Topics { .. } => ErrorCode::TOO_MANY_CHANNELS,
     }
 }
 

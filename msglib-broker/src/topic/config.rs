@@ -85,6 +85,18 @@ pub struct TopicsConfig {
     pub max_bytes: usize,
     /// How many subscribers there may be. Default 1 million.
     pub max_subscribers: usize,
+    /// How many topics may be open to be published on, each counted as often as it is open: so it is for each link that publishes on one. Each takes
+    /// some 300 bytes and twice its name. Above it, one more is refused. Default 1 million.
+    pub max_topics: usize,
+    /// How many of these, and of the last values, one identity may have: what its links have open, and the last values that it was the first to keep, until they are
+    /// taken away. Clients without an identity count as one, all together; what the program itself does counts for nobody. The stock handler knows who that is;
+    /// by itself [`Topics`](super::Topics) does not. Default: no limit, for one identity may be a whole fleet of programs, or everybody; set it where identities are people
+    /// or tenants.
+    pub max_per_identity: usize,
+    /// Subscriptions that are remembered with topics as those that mean them, in all topics together, 8 bytes each. Above it, those are forgotten
+    /// that were found first, and found again with the topic's next message, which costs as much as it has matches. Default 4 million, so 32 MiB: every
+    /// one of 65,536 topics can have 64.
+    pub max_matches: usize,
     /// Messages that may wait for one subscription, at most. Default 65,536: what a fast publisher sends while a connection
     /// is written to must fit.
     pub buffer_messages: usize,
@@ -102,6 +114,9 @@ impl Default for TopicsConfig {
         TopicsConfig {
             max_bytes: 1 << 30,
             max_subscribers: 1_000_000,
+            max_topics: 1_000_000,
+            max_per_identity: usize::MAX,
+            max_matches: 4 << 20,
             buffer_messages: 65_536,
             buffer_bytes: 16 << 20,
             max_retained: 100_000,
@@ -120,6 +135,24 @@ impl TopicsConfig {
     /// With another [`max_subscribers`](TopicsConfig::max_subscribers).
     pub fn with_max_subscribers(mut self, subscribers: usize) -> TopicsConfig {
         self.max_subscribers = subscribers;
+        self
+    }
+
+    /// With another [`max_topics`](TopicsConfig::max_topics).
+    pub fn with_max_topics(mut self, topics: usize) -> TopicsConfig {
+        self.max_topics = topics;
+        self
+    }
+
+    /// With another [`max_per_identity`](TopicsConfig::max_per_identity).
+    pub fn with_max_per_identity(mut self, topics: usize) -> TopicsConfig {
+        self.max_per_identity = topics;
+        self
+    }
+
+    /// With another [`max_matches`](TopicsConfig::max_matches).
+    pub fn with_max_matches(mut self, matches: usize) -> TopicsConfig {
+        self.max_matches = matches;
         self
     }
 

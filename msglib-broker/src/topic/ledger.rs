@@ -27,6 +27,16 @@ pub struct TopicLedger {
     pub retained_delivered: u64,
     /// Messages that were not taken, for a limit was reached.
     pub turned_away: u64,
+    /// Those of them that would have been a last value, and there was no room for it in all.
+    pub values_turned_away: u64,
+    /// Topics that were not opened, for there were too many.
+    pub topics_turned_away: u64,
+    /// Topics that were not opened, and last values that were not kept, for an identity had too many.
+    pub identity_limits: u64,
+    /// Subscribers that were not taken, for there were too many.
+    pub subscribers_turned_away: u64,
+    /// Topics whose list of subscriptions was forgotten, for there were too many in all lists.
+    pub matches_forgotten: u64,
     /// Subscribers that were too slow for a subscription that ends rather than lose something.
     pub disconnected: u64,
 }

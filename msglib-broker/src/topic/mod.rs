@@ -3,8 +3,10 @@
 
 mod buffer;
 mod config;
+mod error;
 mod ledger;
 mod name;
+mod opening;
 mod publish;
 mod retained;
 mod runs;
@@ -16,11 +18,13 @@ mod trie;
 mod turn;
 
 pub use config::{SubscribeOptions, TopicOverflow, TopicsConfig};
+pub use error::{SubscribeError, TopicsFull};
 pub use ledger::TopicLedger;
 pub use name::{BadTopic, MAX_TOPIC_LEVELS, TopicFilter, TopicName};
 pub use publish::TopicRun;
 pub use turn::{RunId, RunOffer, TopicOffer, TopicTurn};
 
+use crate::owners::{Owners, Who};
 use crate::queue::{Store, Undeliverable};
 use crate::table::{Key, Table};
 use buffer::{Bound, Buffer};
@@ -29,7 +33,6 @@ use retained::Retained;
 use runs::Runs;
 use std::collections::{BTreeMap, VecDeque};
 use subscription::{Subscriber, Subscription};
-use thiserror::Error;
 use trie::Trie;
 
 /// Names one subscriber; never used again for another.
@@ -39,38 +42,6 @@ pub struct SubscriberId(Key);
 /// Names a topic that somebody has opened to publish on it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TopicId(Key);
-
-/// A message was not taken: a limit is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[non_exhaustive]
-pub enum TopicsFull {
-    /// Of all that waits ([`TopicsConfig::max_bytes`]).
-    #[error("the topics are full: {bytes} bytes wait or are kept")]
-    Bytes {
-        /// What it counts for.
-        bytes: usize,
-    },
-    /// Of last values ([`TopicsConfig::max_retained`], [`TopicsConfig::max_retained_bytes`]).
-    #[error("there is no room for another last value: {values} of them with {bytes} bytes are kept")]
-    Retained {
-        /// How many there are.
-        values: usize,
-        /// What they count for.
-        bytes: usize,
-    },
-}
-
-/// A subscriber was not taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// There are too many ([`TopicsConfig::max_subscribers`]).
-    #[error("there are {0} subscribers already")]
-    TooMany(usize),
-    /// The group is there, and its buffer or its overflow are other ones.
-    #[error("the group exists, and its members have another buffer or another overflow")]
-    GroupDiffers,
-}
 
 /// One subscription, as a person or a test sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,6 +114,10 @@ pub struct Topics<S> {
     /// Those that were too slow.
     disconnected: Vec<S>,
     is_pressed: bool,
+    /// How often topics are open.
+    open: usize,
+    /// Who has opened topics, and kept last values.
+    owners: Owners,
     ledger: TopicLedger,
 }
 
@@ -156,6 +131,8 @@ impl<S> Topics<S> {
     /// No topics yet.
     pub fn new(config: TopicsConfig) -> Topics<S> {
         Topics {
+            open: 0,
+            owners: Owners::new(config.max_per_identity),
             config,
             trie: Trie::new(),
             runs: Runs::new(),
@@ -183,6 +160,7 @@ impl<S> Topics<S> {
         key: S,
     ) -> Result<SubscriberId, SubscribeError> {
         if self.subscribers.len() >= self.config.max_subscribers {
+            self.ledger.subscribers_turned_away += 1;
             return Err(SubscribeError::TooMany(self.subscribers.len()));
         }
         let bound = self.bound(options);
@@ -231,18 +209,6 @@ impl<S> Topics<S> {
         true
     }
 
-    /// Opens a topic, to publish on it more than once. Whoever opens it has to [`close`](Topics::close) it.
-    pub fn open(&mut self, name: TopicName<'_>) -> TopicId {
-        let topic = self.runs.topics.find_or_make(name);
-        self.runs.topics.hold(topic);
-        TopicId(topic)
-    }
-
-    /// Somebody who has opened the topic is done with it.
-    pub fn close(&mut self, TopicId(topic): TopicId) {
-        self.runs.topics.release(topic);
-    }
-
     /// Takes a message on a topic, and returns how many subscriptions it is for. With `retain` it is kept as the topic's last value
     /// as well, or, when it is empty, takes the last value away.
     ///
@@ -256,12 +222,24 @@ impl<S> Topics<S> {
     pub fn publish<'p>(
         &mut self,
         store: &mut Store,
-        TopicId(topic): TopicId,
+        topic: TopicId,
         payload: impl Into<Payload<'p>>,
         retain: bool,
     ) -> Result<usize, TopicsFull> {
+        self.publish_as(store, topic, payload.into(), retain, Who::Host)
+    }
+
+    /// The same for somebody.
+    pub(crate) fn publish_as(
+        &mut self,
+        store: &mut Store,
+        TopicId(topic): TopicId,
+        payload: Payload<'_>,
+        retain: bool,
+        who: Who<'_>,
+    ) -> Result<usize, TopicsFull> {
         assert!(self.runs.topics.contains(topic), "{topic:?} is not open");
-        self.publish_one(store, topic, payload.into(), retain)
+        self.publish_one(store, topic, payload, retain, who)
     }
 
     /// Begins a run of messages on one topic: as [`publish`](Topics::publish) for each of them, without `retain`, at about a third of the price
@@ -288,8 +266,20 @@ impl<S> Topics<S> {
         payload: impl Into<Payload<'p>>,
         retain: bool,
     ) -> Result<usize, TopicsFull> {
+        self.publish_to_as(store, name, payload.into(), retain, Who::Host)
+    }
+
+    /// The same for somebody.
+    pub(crate) fn publish_to_as(
+        &mut self,
+        store: &mut Store,
+        name: TopicName<'_>,
+        payload: Payload<'_>,
+        retain: bool,
+        who: Who<'_>,
+    ) -> Result<usize, TopicsFull> {
         let topic = self.runs.topics.find_or_make(name);
-        let result = self.publish_one(store, topic, payload.into(), retain);
+        let result = self.publish_one(store, topic, payload, retain, who);
         self.runs.topics.rest(topic);
         result
     }
@@ -369,6 +359,16 @@ impl<S> Topics<S> {
     /// How many topics are open, have a message, or were published on lately.
     pub fn topics(&self) -> usize {
         self.runs.topics.len()
+    }
+
+    /// How often topics are open.
+    pub fn open_topics(&self) -> usize {
+        self.open
+    }
+
+    /// How many matches there is room for in the lists that are kept with topics.
+    pub fn matches(&self) -> usize {
+        self.runs.topics.matches()
     }
 
     /// Bytes of all messages that wait or are kept, each counted once.

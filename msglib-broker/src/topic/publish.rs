@@ -5,6 +5,7 @@ use super::name::TopicName;
 use super::runs::{LENGTH, RunIndex};
 use super::topics::Matches;
 use super::{Topics, TopicsFull};
+use crate::owners::Who;
 use crate::queue::Store;
 use crate::table::Key;
 use core::fmt;
@@ -108,6 +109,7 @@ impl<S> Topics<S> {
         topic: Key,
         payload: Payload<'_>,
         retain: bool,
+        who: Who<'_>,
     ) -> Result<usize, TopicsFull> {
         if !retain {
             return TopicRun::new(self, store, topic).publish(payload);
@@ -117,23 +119,26 @@ impl<S> Topics<S> {
             true => {
                 let name = Box::<str>::from(self.runs.topics.name(topic).as_str());
                 let copies = TopicRun::new(self, store, topic).publish(payload);
-                self.retained.remove(&mut self.runs, store, TopicName::trusted(&name));
+                let owner = self.retained.remove(&mut self.runs, store, TopicName::trusted(&name));
+                owner.into_iter().for_each(|owner| self.owners.leave(owner));
                 copies
             }
-            false => self.keep(store, topic, payload),
+            false => self.keep(store, topic, payload, who),
         }
     }
 
     /// Publishes a message that is the topic's last value from here on, in a run of its own, for it stays longer than others.
-    fn keep(&mut self, store: &mut Store, topic: Key, payload: Payload<'_>) -> Result<usize, TopicsFull> {
-        self.check_room_to_keep(topic, payload.len())?;
+    fn keep(&mut self, store: &mut Store, topic: Key, payload: Payload<'_>, who: Who<'_>) -> Result<usize, TopicsFull> {
+        self.check_room_to_keep(topic, payload.len(), who)?;
+        let is_new = self.retained.get(self.runs.topics.name(topic)).is_none();
+        let owner = if is_new { self.owners.enter(who) } else { None };
         let matches = self.find(topic);
         let copies = matches.subscriptions.len();
         self.ledger.published += 1;
         self.ledger.unmatched += u64::from(copies == 0);
         let run = self.runs.begin(topic);
         self.runs.add(store, run, payload);
-        self.retained.set(&mut self.runs, store, run);
+        self.retained.set(&mut self.runs, store, run, owner);
         let too_slow = self.give(store, run, &matches.subscriptions);
         self.runs.release(store, run);
         self.runs.topics.give_matches(topic, matches);
@@ -148,6 +153,8 @@ impl<S> Topics<S> {
             matches.version = self.trie.version();
             matches.subscriptions.clear();
             self.trie.find(self.runs.topics.name(topic), &mut matches.subscriptions);
+            let forgotten = self.runs.topics.found_matches(topic, &mut matches, self.config.max_matches);
+            self.ledger.matches_forgotten += forgotten;
         }
         matches
     }
@@ -162,14 +169,18 @@ impl<S> Topics<S> {
         Ok(())
     }
 
-    fn check_room_to_keep(&mut self, topic: Key, payload: usize) -> Result<(), TopicsFull> {
+    fn check_room_to_keep(&mut self, topic: Key, payload: usize, who: Who<'_>) -> Result<(), TopicsFull> {
         let size = self.runs.size(topic, payload);
         let (values, bytes) = self.retained_size();
         let old = self.retained.get(self.runs.topics.name(topic)).map(|old| self.runs.get(old).bytes);
         let has_place = old.is_some() || values < self.config.max_retained;
         if !has_place || bytes - old.unwrap_or(0) + size > self.config.max_retained_bytes {
             self.ledger.turned_away += 1;
+            self.ledger.values_turned_away += 1;
             return Err(TopicsFull::Retained { values, bytes });
+        }
+        if old.is_none() {
+            self.check_owner(who).inspect_err(|_| self.ledger.turned_away += 1)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::name::{TopicFilter, TopicName};
 use super::runs::{RunIndex, Runs};
+use crate::owners::OwnerKey;
 use crate::queue::Store;
 use core::ops::Bound;
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ struct Value {
     run: RunIndex,
     /// When it was kept.
     sequence: u64,
+    /// Who has kept the first one.
+    owner: Option<OwnerKey>,
 }
 
 /// How far a subscription has come in the values that were there when it was opened. They are found one by one, in the order of their
@@ -60,23 +63,28 @@ impl Retained {
         self.values.get(name.as_str()).map(|value| value.run)
     }
 
-    /// Keeps the message of a run of one, which is held for it, instead of the one before.
-    pub(super) fn set(&mut self, runs: &mut Runs, store: &mut Store, run: RunIndex) {
+    /// Keeps the message of a run of one, which is held for it, instead of the one before, whose owner stays.
+    pub(super) fn set(&mut self, runs: &mut Runs, store: &mut Store, run: RunIndex, owner: Option<OwnerKey>) {
         runs.hold(run);
         let new = runs.get(run);
         self.bytes += new.bytes;
         self.sequence += 1;
         let name = runs.topics.name(new.topic).as_str();
-        let value = Value { run, sequence: self.sequence };
-        if let Some(old) = self.values.insert(name.into(), value) {
-            self.let_go(runs, store, old);
+        let (sequence, name) = (self.sequence, Box::<str>::from(name));
+        match self.values.get_mut(&name) {
+            Some(there) => {
+                let old = core::mem::replace(there, Value { run, sequence, owner: there.owner });
+                self.let_go(runs, store, &old);
+            }
+            None => drop(self.values.insert(name, Value { run, sequence, owner })),
         }
     }
 
-    pub(super) fn remove(&mut self, runs: &mut Runs, store: &mut Store, name: TopicName<'_>) {
-        if let Some(old) = self.values.remove(name.as_str()) {
-            self.let_go(runs, store, old);
-        }
+    /// Takes a value away; who has kept it.
+    pub(super) fn remove(&mut self, runs: &mut Runs, store: &mut Store, name: TopicName<'_>) -> Option<OwnerKey> {
+        let old = self.values.remove(name.as_str())?;
+        self.let_go(runs, store, &old);
+        old.owner
     }
 
     /// For a subscription that is opened now; `None` if there is nothing to deliver.
@@ -112,11 +120,11 @@ impl Retained {
 
     pub(super) fn clear(&mut self, runs: &mut Runs, store: &mut Store) {
         for (_, old) in core::mem::take(&mut self.values) {
-            self.let_go(runs, store, old);
+            self.let_go(runs, store, &old);
         }
     }
 
-    fn let_go(&mut self, runs: &mut Runs, store: &mut Store, old: Value) {
+    fn let_go(&mut self, runs: &mut Runs, store: &mut Store, old: &Value) {
         self.bytes -= runs.get(old.run).bytes;
         runs.release(store, old.run);
     }

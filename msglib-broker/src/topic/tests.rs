@@ -316,7 +316,7 @@ fn whoever_comes_and_goes_leaves_nothing_behind() {
 fn a_topic_is_matched_anew_only_when_a_subscription_came_or_went() {
     let mut topics = topics();
     let id = topics.subscribe('a', "x/+", &plain());
-    let topic = topics.topics.open(TopicName::new("x/y").unwrap());
+    let topic = topics.topics.open(TopicName::new("x/y").unwrap()).unwrap();
     let publish = |topics: &mut Fixture| topics.topics.publish(&mut topics.store, topic, "1", false);
     assert_eq!(publish(&mut topics), Ok(1));
     let visited = topics.topics.trie.visited;
@@ -347,10 +347,60 @@ fn a_buffer_that_is_half_full_asks_for_a_turn() {
 #[should_panic(expected = "is not open")]
 fn a_topic_that_is_closed_and_forgotten_cannot_be_published_on() {
     let mut topics = topics();
-    let topic = topics.topics.open(TopicName::new("x").unwrap());
+    let topic = topics.topics.open(TopicName::new("x").unwrap()).unwrap();
     topics.topics.close(topic);
     for n in 0..2_000 {
         topics.publish(&n.to_string(), "1");
     }
     let _ = topics.topics.publish(&mut topics.store, topic, "1", false);
+}
+
+/// Each publish to a topic that its subscribers mean leaves a list of them behind, and nobody has asked for so much memory.
+#[test]
+fn lists_of_matches_are_limited_in_all_and_those_found_first_go_first() {
+    let mut topics = Fixture::new(TopicsConfig::default().with_max_matches(64));
+    for who in 'a'..='p' {
+        topics.subscribe(who, "+", &plain());
+    }
+    let is_found_again = |topics: &mut Fixture, name: &str| {
+        topics.topics.trie.visited = 0;
+        topics.publish(name, "x");
+        topics.told();
+        topics.topics.trie.visited > 0
+    };
+    for name in ["1", "2", "3", "4"] {
+        assert!(is_found_again(&mut topics, name));
+    }
+    assert_eq!((topics.topics.matches(), topics.topics.ledger().matches_forgotten), (64, 0));
+    assert!(!is_found_again(&mut topics, "1"), "it is remembered");
+    assert!(is_found_again(&mut topics, "5"));
+    assert_eq!((topics.topics.matches(), topics.topics.ledger().matches_forgotten), (64, 1));
+    assert!(!is_found_again(&mut topics, "2") && is_found_again(&mut topics, "1"));
+
+    // One that is too long by itself is not kept, and takes nobody's place.
+    for n in 0..49 {
+        topics.subscribe('q', "long", &plain().with_group(&[n]));
+    }
+    assert!(is_found_again(&mut topics, "long") && is_found_again(&mut topics, "long"));
+    assert_eq!(topics.topics.ledger().matches_forgotten, 4);
+    assert_eq!(topics.topics.matches(), 64);
+    let most = (0..1_000).map(|n| {
+        topics.publish(&n.to_string(), "x");
+        topics.told();
+        topics.topics.matches()
+    });
+    assert_eq!(most.max(), Some(64));
+}
+
+#[test]
+fn a_topic_that_is_forgotten_takes_its_matches_with_it() {
+    let mut topics = topics();
+    topics.subscribe('a', "#", &plain());
+    for n in 0..3_000 {
+        topics.publish(&n.to_string(), "x");
+        topics.told();
+    }
+    let each = topics.topics.matches() / topics.topics.topics();
+    assert!((1..=8).contains(&each), "{each}");
+    assert!(topics.topics.matches() <= 1_024 * 8);
 }

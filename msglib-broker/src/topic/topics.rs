@@ -17,6 +17,12 @@ pub(super) struct TopicTable {
     names: BTreeMap<Box<str>, TopicKey>,
     /// Those that nobody holds, or held for a while, each once; the longest first.
     idle: VecDeque<TopicKey>,
+    /// Those with a list of matches, by when it was found.
+    found: BTreeMap<u64, TopicKey>,
+    /// How often one was found.
+    finds: u64,
+    /// Matches that there is room for in all these lists.
+    matches: usize,
 }
 
 #[derive(Debug)]
@@ -26,11 +32,15 @@ struct Topic {
     holders: u32,
     is_idle: bool,
     matches: Matches,
+    /// When they were found, and how many there is room for; zeros for never.
+    found: (u64, usize),
 }
 
 /// The subscriptions that mean a topic, as long as none of them changes.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
+    /// Too many to be kept.
+    pub(super) is_too_long: bool,
     /// The version of the trie that this was found in; 0 for none.
     pub(super) version: u64,
     pub(super) subscriptions: Vec<Key>,
@@ -38,7 +48,14 @@ pub(super) struct Matches {
 
 impl TopicTable {
     pub(super) fn new() -> TopicTable {
-        TopicTable { topics: Table::new(), names: BTreeMap::new(), idle: VecDeque::new() }
+        TopicTable {
+            topics: Table::new(),
+            names: BTreeMap::new(),
+            idle: VecDeque::new(),
+            found: BTreeMap::new(),
+            finds: 0,
+            matches: 0,
+        }
     }
 
     /// The topic of that name, which is made if it is not there.
@@ -47,7 +64,7 @@ impl TopicTable {
             return *key;
         }
         let (name, matches): (Box<str>, _) = (name.as_str().into(), Matches::default());
-        let key = self.topics.insert(Topic { name: name.clone(), holders: 0, is_idle: false, matches });
+        let key = self.topics.insert(Topic { name: name.clone(), holders: 0, is_idle: false, matches, found: (0, 0) });
         self.names.insert(name, key);
         key
     }
@@ -90,9 +107,50 @@ impl TopicTable {
     }
 
     pub(super) fn give_matches(&mut self, key: TopicKey, matches: Matches) {
-        if let Some(topic) = self.topics.get_mut(key) {
+        if let Some(topic) = self.topics.get_mut(key).filter(|_| !matches.is_too_long) {
             topic.matches = matches;
         }
+    }
+
+    /// Those of a topic were found anew, and are still to be given back. With more than `most` in all, those of others are forgotten that
+    /// were found first; or these, if they are more by themselves. Returns how many lists that were.
+    ///
+    /// What is forgotten was no more than what has just been found, or will be found again before it is forgotten again: so this costs no
+    /// more than the finding.
+    pub(super) fn found_matches(&mut self, key: TopicKey, matches: &mut Matches, most: usize) -> u64 {
+        self.forget_matches(key);
+        let room = matches.subscriptions.capacity();
+        matches.is_too_long = room > most;
+        if matches.is_too_long {
+            return 1;
+        }
+        if let Some(topic) = self.topics.get_mut(key).filter(|_| room > 0) {
+            self.finds += 1;
+            topic.found = (self.finds, room);
+            self.found.insert(self.finds, key);
+            self.matches += room;
+        }
+        let mut forgotten = 0;
+        while self.matches > most
+            && let Some(first) = self.found.first_key_value().map(|(_, first)| *first)
+        {
+            self.forget_matches(first);
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    /// How many matches there is room for in all lists.
+    pub(super) fn matches(&self) -> usize {
+        self.matches
+    }
+
+    fn forget_matches(&mut self, key: TopicKey) {
+        let Some(topic) = self.topics.get_mut(key) else { return };
+        let (when, room) = core::mem::take(&mut topic.found);
+        topic.matches = Matches::default();
+        self.found.remove(&when);
+        self.matches -= room;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,9 +161,11 @@ impl TopicTable {
         let Some(key) = self.idle.pop_front() else { return };
         let Some(topic) = self.topics.get_mut(key) else { return };
         topic.is_idle = false;
-        if topic.holders == 0
-            && let Some(topic) = self.topics.remove(key)
-        {
+        if topic.holders > 0 {
+            return;
+        }
+        self.forget_matches(key);
+        if let Some(topic) = self.topics.remove(key) {
             self.names.remove(&topic.name);
         }
     }

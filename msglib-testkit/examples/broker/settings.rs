@@ -60,10 +60,15 @@ pub(crate) struct LimitSettings {
     max_subscribers: Option<usize>,
     max_topic_bytes: Option<usize>,
     topic_buffer: Option<usize>,
+    max_topics: Option<usize>,
+    max_topics_per_identity: Option<usize>,
+    max_topic_matches: Option<usize>,
     max_retained: Option<usize>,
     max_retained_bytes: Option<usize>,
     max_services: Option<usize>,
     max_requests: Option<usize>,
+    max_request_bytes: Option<usize>,
+    max_reply_bytes: Option<usize>,
     request_deadline: Option<Span>,
     max_payload: Option<u32>,
     max_links: Option<u32>,
@@ -115,6 +120,9 @@ impl Settings {
             with_max_subscribers(limits.max_subscribers),
             with_max_bytes(limits.max_topic_bytes),
             with_buffer_messages(limits.topic_buffer),
+            with_max_topics(limits.max_topics),
+            with_max_per_identity(limits.max_topics_per_identity),
+            with_max_matches(limits.max_topic_matches),
             with_max_retained(limits.max_retained),
             with_max_retained_bytes(limits.max_retained_bytes),
         );
@@ -133,6 +141,8 @@ impl Settings {
             with_max_bytes(limits.max_total_bytes),
             with_publish_window(limits.publish_window),
             with_max_services(limits.max_services),
+            with_max_request_bytes(limits.max_request_bytes),
+            with_max_reply_bytes(limits.max_reply_bytes),
         );
         self.queues.iter().fold(stock, |stock, (name, settings)| {
             stock.with_queue_named(name.as_str(), settings.apply_to(queue.clone()))

@@ -3,6 +3,7 @@
 use msglib_broker::{
     Admission, Broker, ChannelKind, ConnectionHandler, ConnectionId, ConnectionInfo, ConnectionManager, Context,
     Counters, ErrorCode, Ledger, Open, QueueInfo, QueueState, Reject, ServiceInfo, StockCounters, SubscriptionInfo,
+    TopicLedger,
 };
 use msglib_client::{Connection, Error, Service, request, serve};
 use msglib_io_epoll::SocketStream;
@@ -84,7 +85,7 @@ fn text<M: ConnectionManager>(broker: &Broker<ConnectionHandler, M>) -> String {
         "{messages} messages in {bytes} bytes; {} connections since the start, {} bytes received, {} sent\n",
         counters.connected, counters.bytes_received, counters.bytes_sent
     );
-    let _ = writeln!(text, "{}\n", limits(counters, &handler.counters()));
+    let _ = writeln!(text, "{}\n", limits(counters, &handler.counters(), &topics));
     queues(handler).write(&mut text);
     let _ = writeln!(
         text,
@@ -98,7 +99,7 @@ fn text<M: ConnectionManager>(broker: &Broker<ConnectionHandler, M>) -> String {
 }
 
 /// Each limit that was met, and how often.
-fn limits(core: &Counters, stock: &StockCounters) -> String {
+fn limits(core: &Counters, stock: &StockCounters, topics: &TopicLedger) -> String {
     let all = [
         ("connections turned away", core.turned_away),
         ("handshakes too slow", core.handshake_timeouts),
@@ -113,6 +114,15 @@ fn limits(core: &Counters, stock: &StockCounters) -> String {
         ("queues not made for one identity", stock.identity_queue_limits),
         ("queues that made room", stock.queues_displaced),
         ("queues expired", stock.queues_expired),
+        ("topics not opened", topics.topics_turned_away),
+        ("messages on topics not taken", topics.turned_away),
+        ("topics and last values not taken for one identity", topics.identity_limits),
+        ("subscribers not taken", topics.subscribers_turned_away),
+        ("lists of matches forgotten", topics.matches_forgotten),
+        ("services not made", stock.service_limits),
+        ("requests refused in all services", stock.request_limits),
+        ("replies with little room in all services", stock.reply_limits),
+        ("channels not made", stock.channel_limits),
     ];
     let met: Vec<String> =
         (all.iter().filter(|(_, times)| *times > 0)).map(|(what, n)| format!("{what} {n}")).collect();
