@@ -398,6 +398,7 @@ impl<H: Handler<D>, M: ConnectionManager, D: Dialect> Broker<H, M, D> {
                 }
             }
         }
+        self.core.cut_read_turn();
         true
     }
 

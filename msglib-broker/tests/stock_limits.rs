@@ -12,13 +12,14 @@ mod services;
 mod topics;
 
 use common::{Bench, hello, publish};
-use msglib_broker::policy::{Departure, Policy};
+use msglib_broker::policy::{Departure, Policy, Publishing};
 use msglib_broker::queue::Redelivery;
 use msglib_broker::{
     Admission, ConnectionHandler, ConnectionId, Context, Hello, Identity, NewMessage, QueueConfig, QueueSettings,
     Reject, StockConfig,
 };
 use msglib_proto::{ChannelKind, ChannelName, Feature, Frame, Open, OwnedName, Verdict};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Everybody is who they say; who says nothing is nobody.

@@ -136,6 +136,7 @@ impl Acceptor {
         }
         // One listener's flood must not keep the others waiting for ever.
         self.turn = (self.turn + 1) % count;
+        stats.accept_turns_cut += u64::from(budget == 0 && self.entries.iter().any(|entry| entry.pending));
         stats.accept_limits += u64::from(room == 0 && !self.is_full);
         self.is_full = room == 0;
     }

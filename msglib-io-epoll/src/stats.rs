@@ -16,6 +16,9 @@ pub struct SocketStats {
     /// How often accepting stopped because as many connections were there as
     /// [`max_connections`](crate::EpollSocketManagerBuilder::max_connections) allows.
     pub accept_limits: u64,
+    /// Polls that accepted as many as one may
+    /// ([`accepts_per_poll`](crate::EpollSocketManagerBuilder::accepts_per_poll)), so that there may be more.
+    pub accept_turns_cut: u64,
     /// Connections that are open now, accepted and adopted ones.
     pub open: usize,
     /// Connections that were closed with a drain which has not ended yet. They still hold a descriptor.

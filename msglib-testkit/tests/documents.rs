@@ -4,13 +4,14 @@
 
 use std::path::Path;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "PROTOCOL.md",
     "docs/ladder.md",
+    "docs/limits.md",
     "docs/performance.md",
     "docs/recording.md",
     "docs/testing.md",
@@ -61,4 +62,35 @@ fn every_program_that_the_documents_run_is_there() {
         }
     }
     assert!(programs > 10, "{programs} programs were looked for");
+}
+
+/// Each limit has a row for its tests, and these are tests.
+#[test]
+fn every_test_that_the_table_of_limits_names_is_there() {
+    let text = read("docs/limits.md");
+    let (_, section) = text.split_once("## The tests").unwrap();
+    let names: Vec<&str> = section.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() > 50, "{} tests are named", names.len());
+    let mut sources = String::new();
+    for package in ["msglib-broker", "msglib-io-epoll", "msglib-testkit"] {
+        for directory in ["src", "tests"] {
+            read_sources(&root().join(package).join(directory), &mut sources);
+        }
+    }
+    let is_test = |name: &&&str| {
+        sources.contains(&format!("#[test]\nfn {name}()")) || sources.contains(&format!("#[test]\n    fn {name}()"))
+    };
+    let missing: Vec<_> = names.iter().filter(|name| !is_test(name)).collect();
+    assert!(missing.is_empty(), "docs/limits.md names tests that are not there: {missing:?}");
+}
+
+fn read_sources(directory: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! How a broker drives its connections: woken, stopped, and within its budgets.
 
 use msglib_broker::{
-    Broker, BrokerConfig, ConnectionHandler, ConnectionId, Context, CoreConfig, Event, Frame, Handler, Native, Payload,
-    Reject,
+    Broker, BrokerConfig, ConnectionHandler, ConnectionId, Context, CoreConfig, Event, Frame, Handler, Hello, Native,
+    Payload, Reject,
 };
 use msglib_client::{Connection, Session, SessionConfig, publish_to_q, subscribe_with_prefetch};
 use msglib_io_epoll::EpollSocketManager;
 use msglib_io_memory::{InMemoryConnectionManager, Transport};
+use msglib_proto::{SendQueue, encode};
 use msglib_testkit::{Harness, HarnessConfig};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -63,6 +65,50 @@ fn what_a_budget_leaves_over_is_not_forgotten() {
     }
     let ledger = broker.handler().queue("q").unwrap().ledger;
     assert_eq!((ledger.accepted, ledger.acked), (500, 500));
+}
+
+fn hello() -> Hello<'static> {
+    Hello {
+        min_version: 1,
+        max_version: 1,
+        features: 0,
+        max_payload: 1_024,
+        idle_ms: 0,
+        name: "",
+        mechanism: "",
+        credentials: b"",
+    }
+}
+
+fn bytes_of(frames: &[Frame<'_>]) -> Vec<u8> {
+    let mut queue = SendQueue::new();
+    for frame in frames {
+        encode(frame, &mut queue).expect("it is a frame");
+    }
+    queue.to_vec()
+}
+
+/// What does not fill a block was all that there is.
+#[test]
+fn a_turn_of_as_many_reads_as_it_may_have_is_counted_and_the_rest_is_read_in_the_next() {
+    const BLOCK: usize = 64;
+    let read = |bytes: usize| {
+        let transport = Transport::new();
+        let manager = InMemoryConnectionManager::new(&transport, "broker").unwrap();
+        let config = BrokerConfig::default().with_read_block(BLOCK).with_reads_per_turn(2);
+        let mut broker = Broker::with_config(ConnectionHandler::new(), manager, Native::default(), config);
+        let mut stream = transport.connect("broker").unwrap();
+        stream.write_all(&bytes_of(&[Frame::Hello(hello())])).unwrap();
+        while !broker.process_connections().unwrap().is_idle() {}
+        let before = broker.counters().bytes_received;
+        // The last of them is not whole.
+        stream.write_all(&bytes_of(&[Frame::Ping { token: 1 }; 20])[..bytes]).unwrap();
+        broker.process_connections().unwrap();
+        let in_one = broker.counters().bytes_received - before;
+        (in_one as usize, broker.counters().read_turns_cut)
+    };
+    assert_eq!(read(2 * BLOCK - 1), (2 * BLOCK - 1, 0));
+    assert_eq!(read(2 * BLOCK + 1), (2 * BLOCK, 1));
 }
 
 #[test]
@@ -274,7 +320,7 @@ fn no_more_connections_drain_in_the_transport_than_may_be_closing() {
     words.goodbye().unwrap();
     let stay = || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        std::io::Write::write_all(&mut stream, &words.pending().to_vec()).unwrap();
+        stream.write_all(&words.pending().to_vec()).unwrap();
         stream
     };
     let _staying = [stay(), stay()];

@@ -182,6 +182,16 @@ pub struct Counters {
     pub answers_turned_away: u64,
     /// Those that were not given in time.
     pub answer_timeouts: u64,
+    /// Reads of peers who were not welcome yet and had sent as much as is read of these at once.
+    pub handshake_reads: u64,
+    /// Times that nothing more was read from a peer, for it had not taken the answers that it was owed.
+    pub reserve_limits: u64,
+    /// Turns of reading that had as many reads as one may have: there may be more to read.
+    pub read_turns_cut: u64,
+    /// Turns that ended with more frames to handle.
+    pub frame_turns_cut: u64,
+    /// Steps that ended with more timers due.
+    pub timer_turns_cut: u64,
 }
 
 /// What a core holds now; see [`Core::load`](crate::Core::load).

@@ -139,13 +139,17 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
     /// ([`wants_input`](Self::wants_input)) is held likewise, so a driver that ignores it gives up the bound on memory.
     pub fn handle_input(&mut self, now: Instant, id: ConnectionId, input: &[u8]) {
         self.state.now = now;
-        self.state.counters.bytes_received += input.len() as u64;
-        let Some(connection) = self.state.get_mut(id) else { return };
+        let State { connections, counters, config, .. } = &mut self.state;
+        counters.bytes_received += input.len() as u64;
+        let Some(connection) = connections.get_mut(id) else { return };
         if !connection.is_live() {
             return;
         }
         if let Some(silence) = &mut connection.silence {
             silence.heard = now;
+        }
+        if !connection.flags.greeted && input.len() >= config.handshake_read.max(1) {
+            counters.handshake_reads += 1;
         }
         if connection.held.is_empty() {
             self.process(id, input);
@@ -269,12 +273,21 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         cuts
     }
 
+    /// A turn of reading had as many reads as it may have.
+    pub(crate) fn cut_read_turn(&mut self) {
+        self.state.counters.read_turns_cut += 1;
+    }
+
     /// Whether more may be read from the connection now. After a `false`, [`poll_resume`](Self::poll_resume) names
     /// the connection when that changes.
     pub fn wants_input(&mut self, id: ConnectionId) -> bool {
         let State { config, .. } = &self.state;
         let Some(connection) = self.state.get(id) else { return false };
         let wants = connection.may_read(config);
+        // What is held and stalled was counted as that.
+        let is_short = !wants && !connection.flags.stalled && !connection.flags.wants_input;
+        let is_short = is_short && connection.is_live() && !connection.has_reserve(config);
+        self.state.counters.reserve_limits += u64::from(is_short);
         if let Some(connection) = self.state.get_mut(id) {
             connection.flags.wants_input = !wants;
         }
@@ -381,10 +394,12 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
         let frames = Frames { from, decoder: &mut decoder, input, taken: &mut taken, budget };
         self.handler.frames(&mut Context { state: &mut self.state }, frames);
         let has_finished = self.state.counters.frames_received > before;
-        let Some(connection) = self.state.get_mut(from).filter(|connection| connection.is_open()) else { return };
+        let State { connections, counters, config, .. } = &mut self.state;
+        let Some(connection) = connections.get_mut(from).filter(|connection| connection.is_open()) else { return };
         connection.decoder = Some(decoder);
         let is_done = taken == input.len() || !connection.is_live();
         if !is_done {
+            counters.frame_turns_cut += u64::from(connection.may_handle(config));
             connection.held.extend_from_slice(&input[taken..]);
         }
         let is_over = is_done && connection.flags.input_over;
@@ -426,6 +441,7 @@ impl<H: Handler<D>, D: Dialect> Core<H, D> {
                 }
             }
         }
+        self.state.counters.timer_turns_cut += u64::from(self.state.timers.is_due(self.state.now));
     }
 
     fn handle_drained(&mut self) {

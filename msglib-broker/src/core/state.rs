@@ -302,6 +302,7 @@ impl<D: Dialect> State<D> {
     pub(crate) fn list_held(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if !connection.has_reserve(&self.config) {
+            self.counters.reserve_limits += u64::from(!connection.flags.stalled);
             connection.flags.stalled = true;
         } else if connection.flags.holds.is_none() {
             self.backlog.push_back(id);

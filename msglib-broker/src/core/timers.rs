@@ -74,6 +74,11 @@ impl Timers {
         self.due.append(&mut self.overdue);
     }
 
+    /// Whether one is due in this step.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.due.first_key_value().is_some_and(|(id, _)| id.at <= now)
+    }
+
     /// Takes the first timer that is due, if there is one.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(TimerId, Due)> {
         let entry = self.due.first_entry()?;

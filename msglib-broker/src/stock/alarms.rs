@@ -75,6 +75,8 @@ impl ConnectionHandler {
             self.alarms.touch(&mut self.queues, index);
             left -= 1;
         }
+        let is_more = self.alarms.due(now).is_some() || self.queues.next_expiry().is_some_and(|at| at <= now);
+        self.chore_turns_cut += u64::from(is_more);
     }
 
     /// At the end of a step: the broker's timer is for the first alarm.

@@ -17,6 +17,8 @@ pub struct StockCounters {
     pub queues_displaced: u64,
     /// Queues that nobody had used for [`unused_queue_expiry`](crate::StockConfig::unused_queue_expiry).
     pub queues_expired: u64,
+    /// Producers that were not taken, for [`max_producers`](crate::StockConfig::max_producers) were in use.
+    pub producer_limits: u64,
     /// Services that were not made, for there were [`max_services`](crate::StockConfig::max_services).
     pub service_limits: u64,
     /// Requests that were refused, for [`max_request_bytes`](crate::StockConfig::max_request_bytes) waited in all services.
@@ -26,6 +28,10 @@ pub struct StockCounters {
     pub reply_limits: u64,
     /// Channels of the user's own kinds that were not made, for there were [`max_channels`](crate::StockConfig::max_channels).
     pub channel_limits: u64,
+    /// Steps that ended with something left to deliver: of queues, of topics, of services.
+    pub delivery_turns_cut: u64,
+    /// Steps that ended with something left to do that happens by itself.
+    pub chore_turns_cut: u64,
 }
 
 /// How much the stock handler holds now.
@@ -69,6 +75,8 @@ impl ConnectionHandler {
             request_limits: requests,
             reply_limits: replies,
             channel_limits: self.channels.limits,
+            delivery_turns_cut: self.delivery_turns_cut,
+            chore_turns_cut: self.chore_turns_cut,
             ..self.queues.counters
         }
     }

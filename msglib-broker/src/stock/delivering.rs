@@ -36,6 +36,7 @@ impl ConnectionHandler {
             }
         }
         if !self.dirty.is_empty() {
+            self.delivery_turns_cut += u64::from(budget == 0);
             cx.continue_soon();
         }
     }

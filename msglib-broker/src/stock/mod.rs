@@ -93,6 +93,8 @@ pub struct ConnectionHandler {
     dirty: VecDeque<QueueIndex>,
     alarms: Alarms,
     chores: Chores,
+    delivery_turns_cut: u64,
+    chore_turns_cut: u64,
     clock: Clock,
 }
 
@@ -122,6 +124,8 @@ impl ConnectionHandler {
             dirty: VecDeque::new(),
             alarms: Alarms::default(),
             chores: Chores::default(),
+            delivery_turns_cut: 0,
+            chore_turns_cut: 0,
             clock: Clock::default(),
         }
     }

@@ -7,6 +7,7 @@ use crate::owners::Who;
 use crate::queue::{Cause, MessageId, NewMessage, Purge, QueueConfig, Stored};
 use crate::reason::Reject;
 use core::fmt;
+use core::iter::Peekable;
 use msglib_proto::{ChannelName, ErrorCode, OwnedName};
 use std::collections::{BTreeSet, VecDeque};
 use thiserror::Error;
@@ -28,8 +29,10 @@ pub enum DeclareError {
 pub(super) struct Chores {
     purges: VecDeque<(QueueIndex, Purge)>,
     /// What is left of queues that were deleted.
-    remains: VecDeque<Box<dyn Iterator<Item = Stored> + Send>>,
+    remains: VecDeque<Remains>,
 }
+
+type Remains = Peekable<Box<dyn Iterator<Item = Stored> + Send>>;
 
 impl ConnectionHandler {
     /// Makes a queue that behaves as it says, and that stays until it is [deleted](ConnectionHandler::delete), used or not. One that
@@ -126,7 +129,8 @@ impl ConnectionHandler {
                 handler.end_link(cx, id, number, Some((ErrorCode::CHANNEL_DELETED, text)));
             }
             handler.chores.purges.retain(|(purged, _)| *purged != index);
-            handler.chores.remains.push_back(Box::new(handler.queues.delete(index)));
+            let remains: Box<dyn Iterator<Item = Stored> + Send> = Box::new(handler.queues.delete(index));
+            handler.chores.remains.push_back(remains.peekable());
             handler.alarms.touch(&mut handler.queues, index);
         });
         deleted.is_some()
@@ -208,15 +212,16 @@ impl ConnectionHandler {
         while left > 0
             && let Some(remains) = self.chores.remains.front_mut()
         {
-            for payload in remains.take(left) {
+            for payload in remains.by_ref().take(left) {
                 self.queues.store_mut().remove(payload);
                 left -= 1;
             }
-            if left > 0 {
+            if remains.peek().is_none() {
                 self.chores.remains.pop_front();
             }
         }
         if !self.chores.purges.is_empty() || !self.chores.remains.is_empty() {
+            self.chore_turns_cut += 1;
             cx.continue_soon();
         }
     }

@@ -29,7 +29,10 @@ impl ConnectionHandler {
         let Some(open) = Client::find(&mut self.clients, from).and_then(|client| client.get_mut(link)) else { return };
         match self.queues.producers.open(open.queue, id) {
             Ok(producer) => open.producer = Some(Box::new(Producing { producer, base })),
-            Err(error) => self.end_link(cx, from, link, Some((ErrorCode::BUSY, error.to_string()))),
+            Err(error) => {
+                self.queues.counters.producer_limits += 1;
+                self.end_link(cx, from, link, Some((ErrorCode::BUSY, error.to_string())));
+            }
         }
     }
 

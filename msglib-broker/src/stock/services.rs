@@ -304,6 +304,7 @@ impl ConnectionHandler {
             self.services.changed(key);
         }
         if !self.services.dirty.is_empty() {
+            self.delivery_turns_cut += u64::from(budget == 0);
             cx.continue_soon();
         }
     }

@@ -167,8 +167,9 @@ impl ConnectionHandler {
     /// The step is over: what has arrived is offered to those whom it is for, and the next step has its own budget.
     pub(super) fn dispatch_topics(&mut self, cx: &mut Context<'_>) {
         self.offer_topics(cx);
-        self.topics_taken = 0;
+        let taken = core::mem::take(&mut self.topics_taken);
         if self.topics.can_dispatch() {
+            self.delivery_turns_cut += u64::from(taken >= self.config.deliveries_per_step.max(1));
             cx.continue_soon();
         }
     }

@@ -404,3 +404,16 @@ fn a_topic_that_is_forgotten_takes_its_matches_with_it() {
     assert!((1..=8).contains(&each), "{each}");
     assert!(topics.topics.matches() <= 1_024 * 8);
 }
+
+#[test]
+fn as_many_messages_as_may_wait_for_a_subscription_and_one_more_loses_one() {
+    let mut topics = Fixture::new(TopicsConfig::default().with_buffer_messages(3));
+    topics.subscribe('a', "x", &plain().with_buffer(1_000));
+    let lost = |topics: &Fixture| topics.topics.subscriptions().next().map(|it| (it.waiting, it.lost));
+    for text in ["1", "2", "3"] {
+        topics.publish("x", text);
+    }
+    assert_eq!((lost(&topics), topics.topics.ledger().lost), (Some((3, 0)), 0));
+    topics.publish("x", "4");
+    assert_eq!((lost(&topics), topics.topics.ledger().lost), (Some((3, 1)), 1));
+}

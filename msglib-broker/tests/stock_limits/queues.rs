@@ -155,3 +155,37 @@ fn what_a_policy_makes_counts_for_nobody() {
     bench.lines(alice);
     assert!(opens(&mut bench, alice, 2, 2));
 }
+
+struct LongKeys(usize);
+
+impl Policy for LongKeys {
+    fn key<'p>(&mut self, _: &Publishing<'p>) -> Option<Cow<'p, [u8]>> {
+        Some(vec![b'k'; self.0].into())
+    }
+}
+
+#[test]
+fn the_longest_key_of_a_policy_is_taken_and_of_a_longer_one_as_much() {
+    for (said, taken) in [(0, None), (1, Some(1)), (255, Some(255)), (256, Some(255))] {
+        let mut bench = Bench::new(ConnectionHandler::new().with_policy(LongKeys(said)));
+        host_publish(&mut bench, 7, "x");
+        let queue = bench.core.handler().queue(7).unwrap();
+        let key = queue.messages().next().unwrap().key.map(<[u8]>::len);
+        assert_eq!(key, taken, "of {said} bytes");
+    }
+}
+
+#[test]
+fn as_many_producers_as_may_be_are_in_use_and_one_more_is_refused_and_counted() {
+    let mut bench = bench(StockConfig::default().with_max_producers(2));
+    let alice = client(&mut bench, "alice");
+    for link in 1..=3 {
+        assert!(opens(&mut bench, alice, link, link.into()));
+    }
+    let produce = |link: u32| Frame::Producer { link, id: u128::from(link), base: 0 };
+    bench.send(alice, &[produce(1), produce(2)]);
+    assert_eq!((bench.names(alice).len(), bench.core.handler().counters().producer_limits), (0, 0));
+    bench.send(alice, &[produce(3)]);
+    assert!(bench.lines(alice)[0].starts_with("Closed { link: 3, code: BUSY"));
+    assert_eq!(bench.core.handler().counters().producer_limits, 1);
+}

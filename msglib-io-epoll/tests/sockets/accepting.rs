@@ -184,6 +184,7 @@ fn one_poll_accepts_no_more_than_its_budget_and_the_next_goes_on() {
     let start = Instant::now();
     let accepted = [(); 3].map(|()| opened(&server.poll(None)).len());
     assert_eq!(accepted, [2, 2, 1], "no edge tells of those who are left over");
+    assert_eq!(server.manager.stats().accept_turns_cut, 2);
     assert!(start.elapsed() < PATIENCE);
     assert_eq!(server.manager.stats().open, 5);
 }

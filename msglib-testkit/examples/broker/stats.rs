@@ -119,10 +119,18 @@ fn limits(core: &Counters, stock: &StockCounters, topics: &TopicLedger) -> Strin
         ("topics and last values not taken for one identity", topics.identity_limits),
         ("subscribers not taken", topics.subscribers_turned_away),
         ("lists of matches forgotten", topics.matches_forgotten),
+        ("producers not taken", stock.producer_limits),
         ("services not made", stock.service_limits),
         ("requests refused in all services", stock.request_limits),
         ("replies with little room in all services", stock.reply_limits),
         ("channels not made", stock.channel_limits),
+        ("reads cut before the handshake", core.handshake_reads),
+        ("reads put off for answers not taken", core.reserve_limits),
+        ("turns of reading cut", core.read_turns_cut),
+        ("turns of frames cut", core.frame_turns_cut),
+        ("steps of timers cut", core.timer_turns_cut),
+        ("steps of deliveries cut", stock.delivery_turns_cut),
+        ("steps of chores cut", stock.chore_turns_cut),
     ];
     let met: Vec<String> =
         (all.iter().filter(|(_, times)| *times > 0)).map(|(what, n)| format!("{what} {n}")).collect();
