@@ -165,7 +165,7 @@ pub fn flow_links_in_a_loop<F: Fixture>(fixture: &mut F) -> Outcome {
     stage.send(key, &hello());
     let turn = [raw::open(1, 3), raw::credit(1, u64::MAX), frame(raw::CLOSE, 0, 1, b"")].concat();
     // The number is free again when the CLOSED is there: one by one.
-    let closed = |heard: &[Heard]| heard.iter().filter(|heard| **heard == Heard::Other(FrameType::Closed)).count();
+    let closed = |heard: &[Heard]| heard.iter().filter(|heard| matches!(heard, Heard::Closed { .. })).count();
     for times in 1..=TIMES {
         stage.send(key, &turn);
         stage.until("each link closed", |stage| (closed(stage.heard(key)) == times).then_some(()));

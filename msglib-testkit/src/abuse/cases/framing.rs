@@ -1,9 +1,9 @@
 //! Frames that are none (PROTOCOL §2, §3), from a client that was greeted.
 
-use crate::abuse::raw::{self, MAX_PAYLOAD, frame, header, hello, numbers};
-use crate::abuse::stage::{Heard, Stage};
+use crate::abuse::raw::{self, MANY, MAX_PAYLOAD, frame, header, hello, numbers};
+use crate::abuse::stage::{Counter, Heard, Stage};
 use crate::conformance::{Fixture, Outcome};
-use msglib_proto::ErrorCode;
+use msglib_proto::{ErrorCode, FrameType};
 
 /// Where the first frame behind [`hello`] begins.
 const AT: usize = 44;
@@ -161,6 +161,53 @@ pub fn framing_noise_between_good_frames<F: Fixture>(fixture: &mut F) -> Outcome
         stage.hear(key, Heard::Confirmed { upto: number });
     }
     stage.is_served(key);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// The smallest frames that mean nothing, without end: each is read and forgotten, and nothing piles up. One with no body at all would be a
+/// CLOSE, of a link that has to be there, or a user's own, which the stock broker does not know: that is the end of it.
+pub fn framing_empty_frames_without_end<F: Fixture>(fixture: &mut F) -> Outcome {
+    const BATCH: usize = 2_000;
+    let mut stage = Stage::new(fixture);
+    let key = stage.connect();
+    stage.send(key, &hello());
+    let pongs = frame(raw::PONG, 0, 0, &numbers(&[9])).repeat(BATCH);
+    let before = stage.counters().frames_received;
+    for _ in 0..MANY / BATCH {
+        stage.send(key, &pongs);
+        stage.sent_all(key);
+    }
+    stage.is_served(key);
+    let received = stage.counters().frames_received - before;
+    stage.check(received >= MANY as u64, "each of them counted", received);
+    stage.offends(&[hello(), frame(raw::USER, 0, 0, b"")].concat(), ErrorCode::UNKNOWN_TYPE, 0);
+    stage.finish_counting(&[(Counter::Rejected, 1)]);
+    Ok(())
+}
+
+/// A large message in segments of one byte costs work in proportion to its bytes: a few reads for each, whether there are few or twice as many,
+/// and in each step no more memory than the frame.
+pub fn framing_a_large_frame_in_segments_of_one_byte<F: Fixture>(fixture: &mut F) -> Outcome {
+    const SIZE: usize = if cfg!(debug_assertions) { 500 } else { 10_000 };
+    const READS: u64 = 8;
+    let mut stage = Stage::new(fixture);
+    for size in [SIZE, 2 * SIZE] {
+        let key = stage.connect();
+        stage.send(key, &[hello(), raw::open(1, 1)].concat());
+        stage.hear(key, Heard::Other(FrameType::Opened));
+        let (reads, witnesses) = (stage.reads_asked(), stage.witnesses_received());
+        for byte in raw::publish(1, 1, &vec![7; size]) {
+            stage.send(key, &[byte]);
+            stage.step();
+        }
+        stage.hear(key, Heard::Confirmed { upto: 1 });
+        // The witnesses are read as well, a few times for each of their messages.
+        let theirs = stage.witnesses_received() - witnesses;
+        let asked = stage.reads_asked() - reads;
+        stage.check(asked <= READS * (size as u64 + theirs), "a few reads for each byte", (asked, size, theirs));
+        stage.is_served(key);
+    }
     stage.finish(0, 0);
     Ok(())
 }

@@ -4,17 +4,21 @@
 //! [`Skipped`](crate::conformance::Skipped) when the fixture cannot do what the case needs.
 
 mod flow;
+mod frames;
 mod framing;
 mod handshake;
 mod lifecycle;
+mod names;
 
 use crate::conformance::{Fixture, Outcome};
 
 // Whole, since the list below has each name, and a test compares.
 pub use flow::*;
+pub use frames::*;
 pub use framing::*;
 pub use handshake::*;
 pub use lifecycle::*;
+pub use names::*;
 
 /// The one list of the cases, as that of the conformance kit.
 #[doc(hidden)]
@@ -45,6 +49,21 @@ macro_rules! __abuse_cases {
             framing_fields_that_cannot_be
             framing_cut_at_every_byte
             framing_noise_between_good_frames
+            framing_empty_frames_without_end
+            framing_a_large_frame_in_segments_of_one_byte
+            frames_cut_at_every_byte
+            frames_of_the_connection_with_every_bit_flipped
+            frames_of_links_with_every_bit_flipped
+            frames_of_publishers_with_every_bit_flipped
+            frames_of_consumers_with_every_bit_flipped
+            frames_of_services_with_every_bit_flipped
+            names_of_queues_are_any_bytes
+            names_that_are_too_short_or_too_long
+            names_of_clients_that_are_no_text
+            names_of_topics_that_are_none
+            names_of_settings_without_end
+            names_with_nested_wildcards
+            names_without_end
             flow_links_that_are_not_open
             flow_numbers_with_a_gap
             flow_credit_that_goes_back
@@ -140,9 +159,11 @@ mod tests {
     fn every_case_is_in_the_list() {
         let sources = [
             include_str!("flow.rs"),
+            include_str!("frames.rs"),
             include_str!("framing.rs"),
             include_str!("handshake.rs"),
             include_str!("lifecycle.rs"),
+            include_str!("names.rs"),
         ];
         let written: BTreeSet<&str> = sources
             .iter()

@@ -1,7 +1,7 @@
 //! A client that keeps to no rule: it writes what it is told, and reads if it is told.
 
 use crate::conformance::RawPeer;
-use msglib_proto::{Decoder, ErrorCode, Frame, FrameType, Limits};
+use msglib_proto::{Decoder, ErrorCode, Frame, FrameType, Limits, LinkNumber, Welcome};
 use std::io::ErrorKind;
 
 /// A frame of the broker, as far as the cases look at it.
@@ -12,6 +12,10 @@ pub(in crate::abuse) enum Heard {
     Confirmed { upto: u64 },
     Pong { token: u64 },
     Delivery { tag: u64, count: u32 },
+    Closed { link: LinkNumber, code: ErrorCode },
+    Refused { first: u64, last: u64, code: ErrorCode },
+    Settled { count: u64 },
+    Gap { lost: u64 },
     Other(FrameType),
 }
 
@@ -94,7 +98,12 @@ impl<P: RawPeer> Attacker<P> {
     fn hear(&mut self, mut input: &[u8]) {
         loop {
             match self.decoder.decode(&mut input) {
-                Ok(Some(frame)) => self.heard.push(heard(&frame)),
+                Ok(Some(frame)) => {
+                    self.heard.push(heard(&frame));
+                    if let Frame::Welcome(Welcome { features, .. }) = frame {
+                        self.decoder.agree_on(features);
+                    }
+                }
                 Ok(None) => return,
                 Err(_) => {
                     self.end = Some(Ended::Nonsense);
@@ -111,7 +120,11 @@ fn heard(frame: &Frame<'_>) -> Heard {
         Frame::Goodbye { code, .. } => Heard::Goodbye(code),
         Frame::Confirmed { upto, .. } => Heard::Confirmed { upto },
         Frame::Pong { token } => Heard::Pong { token },
-        Frame::Delivery { tag, count, .. } => Heard::Delivery { tag, count },
+        Frame::Delivery { tag, count, .. } | Frame::DeliveryWith { tag, count, .. } => Heard::Delivery { tag, count },
+        Frame::Closed { link, code, .. } => Heard::Closed { link, code },
+        Frame::Refused { first, last, code, .. } => Heard::Refused { first, last, code },
+        Frame::Settled { count, .. } => Heard::Settled { count },
+        Frame::Gap { lost, .. } => Heard::Gap { lost },
         ref other => Heard::Other(other.frame_type()),
     }
 }

@@ -1,7 +1,7 @@
 //! The fixture's manager in the broker's hands, while the fixture goes on connecting peers.
 
 use crate::conformance::Fixture;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::time::Duration;
 use msglib_proto::Instant;
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager, Readiness, Waker};
@@ -11,41 +11,46 @@ use std::rc::Rc;
 /// How long one poll may wait: everybody is on one thread, and it may be the peers' turn.
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
-pub(super) struct Lent<'f, F>(pub(super) Rc<RefCell<&'f mut F>>);
+pub(super) struct Lent<'f, F> {
+    pub(super) fixture: Rc<RefCell<&'f mut F>>,
+    /// Calls of `read`, whatever came of them.
+    pub(super) reads: Rc<Cell<u64>>,
+}
 
 impl<F: Fixture> ConnectionManager for Lent<'_, F> {
     fn now(&self) -> Instant {
-        self.0.borrow_mut().manager().now()
+        self.fixture.borrow_mut().manager().now()
     }
     fn poll(&mut self, ready: &mut Vec<Readiness>, timeout: Option<Duration>) -> io::Result<()> {
         let wait = timeout.map_or(LONGEST_WAIT, |timeout| timeout.min(LONGEST_WAIT));
-        self.0.borrow_mut().manager().poll(ready, Some(wait))
+        self.fixture.borrow_mut().manager().poll(ready, Some(wait))
     }
     fn read(&mut self, id: ConnectionId, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.borrow_mut().manager().read(id, buf)
+        self.reads.set(self.reads.get() + 1);
+        self.fixture.borrow_mut().manager().read(id, buf)
     }
     fn write(&mut self, id: ConnectionId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.borrow_mut().manager().write(id, bufs)
+        self.fixture.borrow_mut().manager().write(id, bufs)
     }
     fn close(&mut self, id: ConnectionId, how: Close) {
-        self.0.borrow_mut().manager().close(id, how);
+        self.fixture.borrow_mut().manager().close(id, how);
     }
     fn draining(&self) -> usize {
-        self.0.borrow_mut().manager().draining()
+        self.fixture.borrow_mut().manager().draining()
     }
     fn stop_accepting(&mut self) -> bool {
-        self.0.borrow_mut().manager().stop_accepting()
+        self.fixture.borrow_mut().manager().stop_accepting()
     }
     fn waker(&self) -> Option<Waker> {
-        self.0.borrow_mut().manager().waker()
+        self.fixture.borrow_mut().manager().waker()
     }
     fn announce(&mut self, waker: Waker) -> bool {
-        self.0.borrow_mut().manager().announce(waker)
+        self.fixture.borrow_mut().manager().announce(waker)
     }
     fn aside(&mut self, told: &mut Vec<Vec<u8>>) {
-        self.0.borrow_mut().manager().aside(told);
+        self.fixture.borrow_mut().manager().aside(told);
     }
     fn seed(&mut self) -> u128 {
-        self.0.borrow_mut().manager().seed()
+        self.fixture.borrow_mut().manager().seed()
     }
 }

@@ -4,35 +4,29 @@
 //! must happen within so many steps, and the witnesses are watched in every one of them.
 
 mod attacker;
+mod counter;
 mod lent;
+mod setup;
+mod verdict;
 mod witnesses;
 
 pub(super) use attacker::{Ended, Heard};
+pub(super) use counter::Counter;
+pub(super) use setup::Setup;
 
-use super::raw::{MAX_LINKS, MAX_PAYLOAD};
 use crate::conformance::{Fixture, RawPeer, Skipped};
 use attacker::Attacker;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt::Debug;
 use core::time::Duration;
 use lent::Lent;
-use msglib_broker::{Broker, BrokerConfig, ConnectionHandler, ConnectionManager, CoreConfig, Counters, Native};
-use msglib_proto::{ErrorCode, FrameType, Instant, Limits};
+use msglib_broker::{Broker, ConnectionHandler, ConnectionManager, Counters, Ledger};
+use msglib_proto::{ErrorCode, FrameType, Instant};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use witnesses::Witnesses;
 
-/// How long the broker of each case gives a client for its handshake.
-pub(super) const HANDSHAKE: Duration = Duration::from_millis(500);
-/// What the broker of each case holds for one connection at most: its reserve for answers, and what one turn reads.
-pub(super) const MOST_HELD: u64 = (RESERVE + READ_BLOCK * READS_PER_TURN) as u64;
-
-/// As many connections as the broker of each case takes at once, the witnesses' included.
-pub(super) const MAX_CONNECTIONS: usize = 40;
-
-const RESERVE: usize = 65_536;
-const READ_BLOCK: usize = 16_384;
-const READS_PER_TURN: usize = 4;
+pub(super) use setup::{HANDSHAKE, MAX_CONNECTIONS, MOST_HELD};
 
 /// What must happen has this many steps to do so on a clock that stands still, from the last byte that an attacker sent or
 /// received …
@@ -49,6 +43,8 @@ pub(super) struct AttackerKey(usize);
 pub(super) struct Stage<'f, F: Fixture> {
     fixture: Rc<RefCell<&'f mut F>>,
     broker: Broker<ConnectionHandler, Lent<'f, F>>,
+    /// How often it has asked to read.
+    reads: Rc<Cell<u64>>,
     witnesses: Witnesses<F::Peer>,
     attackers: Vec<Option<Attacker<F::Peer>>>,
     /// Since the witnesses last got a message.
@@ -61,21 +57,20 @@ pub(super) struct Stage<'f, F: Fixture> {
 impl<'f, F: Fixture> Stage<'f, F> {
     /// A broker that serves the two witnesses already.
     pub(super) fn new(fixture: &'f mut F) -> Stage<'f, F> {
+        Stage::with(fixture, Setup::default())
+    }
+
+    /// One that is set up otherwise.
+    pub(super) fn with(fixture: &'f mut F, setup: Setup) -> Stage<'f, F> {
         let fixture = Rc::new(RefCell::new(fixture));
-        let core = CoreConfig::default()
-            .with_handshake_timeout(HANDSHAKE)
-            .with_reserve(RESERVE)
-            .with_max_connections(MAX_CONNECTIONS);
-        let config = BrokerConfig::default().with_core(core);
-        let config = config.with_read_block(READ_BLOCK).with_reads_per_turn(READS_PER_TURN);
-        let limits = Limits::default().with_max_payload(MAX_PAYLOAD).with_max_links(MAX_LINKS);
-        let lent = Lent(Rc::clone(&fixture));
-        let broker = Broker::with_config(ConnectionHandler::new(), lent, Native::new(limits), config);
+        let reads = Rc::<Cell<u64>>::default();
+        let lent = Lent { fixture: Rc::clone(&fixture), reads: Rc::clone(&reads) };
+        let broker = setup.broker(lent);
         let publisher = fixture.borrow_mut().connect();
         let consumer = fixture.borrow_mut().connect();
         let witnesses = Witnesses::new(publisher, consumer);
         let gap = Patience::new(fixture.borrow_mut().manager().now());
-        let mut stage = Stage { fixture, broker, witnesses, attackers: Vec::new(), gap, moved: 0 };
+        let mut stage = Stage { fixture, broker, reads, witnesses, attackers: Vec::new(), gap, moved: 0 };
         stage.until("the witnesses at work", |stage| (stage.witnesses.received >= 4).then_some(()));
         stage
     }
@@ -100,29 +95,23 @@ impl<'f, F: Fixture> Stage<'f, F> {
         self.fixture.borrow_mut().manager().now()
     }
 
-    /// The end of each case: every attacker leaves, the broker serves the witnesses alone, it has counted `violations` of
-    /// the protocol and `late` handshakes, and no message of the witnesses is missing.
-    #[track_caller]
-    pub(super) fn finish(mut self, violations: u64, late: u64) {
-        self.attackers.clear();
-        self.until("no connections but the witnesses', and none that drains", |stage| {
-            let draining = stage.fixture.borrow_mut().manager().draining();
-            (stage.broker.connections() == 2 && draining == 0).then_some(())
-        });
-        let more = self.witnesses.received + 4;
-        self.until("the witnesses still at work", |stage| (stage.witnesses.received >= more).then_some(()));
-        self.witnesses.publishes = false;
-        self.until("each of the witnesses' messages confirmed and received", |stage| {
-            stage.witnesses.is_done().then_some(())
-        });
-        self.until("nothing that is kept of anybody", |stage| {
-            let load = stage.broker.load();
-            (load.outbound == 0 && load.inbound == 0).then_some(())
-        });
-        let Counters { protocol_errors, handshake_timeouts, connected, disconnected, .. } = *self.counters();
-        self.check(protocol_errors == violations, "so many broken protocols counted", violations);
-        self.check(handshake_timeouts == late, "so many late handshakes counted", late);
-        self.check(connected == disconnected + 2, "each connection counted as over", (connected, disconnected));
+    /// How often the broker has asked to read, of anybody.
+    pub(super) fn reads_asked(&self) -> u64 {
+        self.reads.get()
+    }
+
+    /// Messages that the witnesses' consumer has got.
+    pub(super) fn witnesses_received(&self) -> u64 {
+        self.witnesses.received
+    }
+
+    /// The books of the attackers' queue with this name; all zero if there is none.
+    pub(super) fn ledger(&self, queue: &str) -> Ledger {
+        self.broker.handler().queue(queue).map(|info| info.ledger).unwrap_or_default()
+    }
+
+    pub(super) fn handler(&self) -> &ConnectionHandler {
+        self.broker.handler()
     }
 }
 
@@ -134,6 +123,7 @@ impl<F: Fixture> Stage<'_, F> {
         if let Err(error) = self.broker.process_connections() {
             self.fail("a broker that goes on", error);
         }
+        self.bears_the_load();
         for attacker in self.attackers.iter_mut().flatten() {
             self.moved += attacker.turn();
         }
@@ -247,6 +237,12 @@ impl<F: Fixture> Stage<'_, F> {
 
     pub(super) fn heard(&mut self, key: AttackerKey) -> &[Heard] {
         &self.attacker(key).heard
+    }
+
+    /// What the attacker has heard so far is not looked at again.
+    pub(super) fn forget_heard(&mut self, key: AttackerKey) {
+        // That it was greeted stays.
+        self.attacker(key).heard.truncate(1);
     }
 
     pub(super) fn end(&mut self, key: AttackerKey) -> Option<Ended> {
