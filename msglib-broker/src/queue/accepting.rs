@@ -237,10 +237,7 @@ impl<C> Queue<C> {
         let victim = match &mut special.waits {
             Waits::Fifo(line) if line.has_returned() || fresh.is_empty() => line.front(),
             Waits::Fifo(_) => None,
-            Waits::Ordered(order) => {
-                let key = key.and_then(|bytes| special.messages.find_key(bytes));
-                order.victim(&special.messages, key)
-            }
+            Waits::Ordered(order) => order.victim(&special.messages, key),
         };
         match victim {
             Some(ticket) => {

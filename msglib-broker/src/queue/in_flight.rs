@@ -15,6 +15,9 @@ pub(super) struct InFlight {
     slots: VecDeque<Slot>,
     /// How many of them are not settled.
     held: usize,
+    /// Slots that were looked at: what the tests count.
+    #[cfg(test)]
+    looked: core::cell::Cell<usize>,
 }
 
 /// One delivery that is not settled.
@@ -35,7 +38,8 @@ struct Slot {
     what: u64,
 }
 
-const SETTLED: u64 = u64::MAX;
+/// This bit is set in a slot that is settled. The others say how far it is from there to one that may not be: those between are.
+const SETTLED: u64 = 1 << 63;
 
 impl Slot {
     #[inline]
@@ -48,16 +52,21 @@ impl Slot {
 
     #[inline]
     fn take(&mut self) -> Option<Held> {
-        let what = core::mem::replace(&mut self.what, SETTLED);
+        let what = core::mem::replace(&mut self.what, SETTLED | 1);
         match self.payload.take() {
             Some(payload) => Some(Held::Plain(payload, what)),
-            None if what == SETTLED => None,
+            None if what & SETTLED != 0 => None,
             None => Some(Held::Record(Ticket(what as u32))),
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.payload.is_none() && self.what == SETTLED
+        self.payload.is_none() && self.what & SETTLED != 0
+    }
+
+    /// Where one is settled: how far on to look for one that is not.
+    fn skip(&self) -> Option<usize> {
+        self.is_settled().then_some((self.what & !SETTLED) as usize)
     }
 }
 
@@ -88,6 +97,11 @@ impl InFlight {
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.slots.capacity()
+    }
+
+    #[cfg(test)]
+    pub(super) fn looked(&self) -> usize {
+        self.looked.get()
     }
 
     /// The message is delivered with the next tag.
@@ -121,7 +135,11 @@ impl InFlight {
             self.before += last as u64 + 1;
             self.slots.drain(..=last).for_each(|mut slot| settle(&mut slot));
         } else {
-            self.slots.range_mut(first..=last).for_each(settle);
+            let mut at = self.skip_settled(first);
+            while at <= last {
+                settle(&mut self.slots[at]);
+                at = self.skip_settled(at + 1);
+            }
         }
         while self.slots.front().is_some_and(Slot::is_settled) {
             self.slots.pop_front();
@@ -132,18 +150,46 @@ impl InFlight {
         count
     }
 
-    /// Those of `tags` that are in flight, with their tags. A plain one can be put into a record.
-    pub(super) fn iter_mut(&mut self, tags: &RangeInclusive<u64>) -> impl Iterator<Item = (u64, HeldMut<'_>)> {
-        let (first, count) = self.indices(tags).map_or((0, 0), |(first, last)| (first, last + 1 - first));
-        let before = self.before;
-        let slots = self.slots.range_mut(first..first + count).enumerate();
-        slots.filter_map(move |(index, slot)| {
-            let tag = before + 1 + (first + index) as u64;
-            (!slot.is_settled()).then_some((tag, HeldMut(slot)))
-        })
+    /// Does something with those of `tags` that are in flight. A plain one can be put into a record.
+    pub(super) fn for_each(&mut self, tags: &RangeInclusive<u64>, mut act: impl FnMut(u64, HeldMut<'_>)) {
+        let Some((first, last)) = self.indices(tags) else { return };
+        let mut at = self.skip_settled(first);
+        while at <= last {
+            act(self.before + 1 + at as u64, HeldMut(&mut self.slots[at]));
+            at = self.skip_settled(at + 1);
+        }
     }
 
-    /// As [`iter_mut`](Self::iter_mut), all of them and only to look at: the ticket, or the payload and its number.
+    /// The first of these tags that is in flight.
+    pub(super) fn first_of(&mut self, tags: RangeInclusive<u64>) -> Option<u64> {
+        let (first, last) = self.indices(&tags)?;
+        let at = self.skip_settled(first);
+        (at <= last).then_some(self.before + 1 + at as u64)
+    }
+
+    /// The first slot from this one on that is not settled, or the end. What was passed over to find it is passed over at once the next
+    /// time (path compression, as in union-find), so that whoever names settled deliveries again and again makes no work.
+    fn skip_settled(&mut self, from: usize) -> usize {
+        let mut end = from;
+        while let Some(skip) = self.slots.get(end).and_then(Slot::skip) {
+            end += skip;
+            self.look();
+        }
+        let mut at = from;
+        while let Some(skip) = self.slots.get(at).filter(|_| at < end).and_then(Slot::skip) {
+            self.slots[at].what = SETTLED | (end - at) as u64;
+            at += skip;
+        }
+        end
+    }
+
+    #[inline]
+    fn look(&self) {
+        #[cfg(test)]
+        self.looked.set(self.looked.get() + 1);
+    }
+
+    /// All that are in flight, with their tags and only to look at: the ticket, or the payload and its number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Result<Ticket, (&Stored, u64)>)> {
         let slots = self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_settled());
         slots.map(|(index, slot)| {
@@ -157,6 +203,7 @@ impl InFlight {
 
     /// The ticket of a delivery in flight, if it has one; `None` if it is not in flight.
     pub(super) fn get(&self, tag: u64) -> Option<Option<Ticket>> {
+        self.look();
         let (index, _) = self.indices(&(tag..=tag))?;
         let slot = &self.slots[index];
         (!slot.is_settled()).then(|| slot.payload.is_none().then_some(Ticket(slot.what as u32)))

@@ -75,7 +75,7 @@ pub(super) const WAKE_BITS: u32 = 30;
 /// Where the message of a record is, and what its place is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
-    /// Delivered. The place is when its lease ends, if that was extended, else 0.
+    /// Delivered. The place is the number of the [extension](super::extensions) that its lease has, if it was extended, else 0.
     InFlight,
     /// In the order of what is next. The place belongs to the lists that the order is made of.
     Ready,
@@ -107,9 +107,18 @@ impl Record {
         self.priority == 0 && self.key.is_none() && self.cause.is_none()
     }
 
-    /// When a delayed message is ready; when the lease of one in flight ends, if that was extended.
+    /// When a delayed message is ready.
     pub(super) fn until(&self) -> Instant {
         Instant::from_nanos(self.place)
+    }
+
+    /// The extension that the lease of one in flight has; 0 if it was not extended.
+    pub(super) fn extension(&self) -> u32 {
+        self.place as u32
+    }
+
+    pub(super) fn set_extension(&mut self, number: u32) {
+        self.place = number.into();
     }
 
     pub(super) fn state(&self) -> State {
@@ -188,7 +197,8 @@ impl Messages {
         payload + record.key.map_or(0, |key| self.keys.get(key).len()) + super::OVERHEAD
     }
 
-    pub(super) fn find_key(&self, bytes: &[u8]) -> Option<KeyId> {
+    /// The key with these bytes, if a message has it.
+    pub fn find_key(&self, bytes: &[u8]) -> Option<KeyId> {
         self.keys.find(bytes)
     }
 

@@ -17,6 +17,7 @@ mod config;
 mod consumer;
 mod departed;
 mod dispatching;
+mod extensions;
 mod history;
 mod in_flight;
 mod inspecting;

@@ -119,18 +119,14 @@ impl<C> Queue<C> {
         let until = now + lease;
         let special = self.special.get_or_insert_with(|| Box::new(Special::new(&self.config)));
         let Some(consumer) = self.consumers.get_mut(id) else { return 0 };
-        let (mut extended, mut first, mut last) = (0, 0, 0);
-        for (tag, held) in consumer.in_flight.iter_mut(&tags) {
+        let number = special.extensions.begin();
+        let mut lease = Lease { consumer: id, first: u64::MAX, last: 0 };
+        consumer.in_flight.for_each(&tags, |tag, held| {
             let ticket = held.ticket(|payload, id| Special::record(&mut special.messages, payload, id));
-            special.extend(now, ticket, until);
-            (extended, last) = (extended + 1, tag);
-            first = if extended == 1 { tag } else { first };
-        }
-        if extended > 0 {
-            special.tidy_leases(&self.consumers, self.books.in_flight);
-            special.leases.push(until, Lease { consumer: id, first, last });
-        }
-        extended
+            special.extend(now, ticket, (number, until));
+            (lease.first, lease.last) = (lease.first.min(tag), tag);
+        });
+        special.extensions.end(number, until, lease)
     }
 
     /// The consumer is gone: what it held comes back. Returns how many.
@@ -162,9 +158,9 @@ impl<C> Queue<C> {
         let special = self.special.get_or_insert_with(|| Box::new(Special::new(&self.config)));
         let Some(consumer) = self.consumers.get_mut(id) else { return 0 };
         let mut given_up = Vec::new();
-        for (tag, held) in consumer.in_flight.iter_mut(&tags) {
+        consumer.in_flight.for_each(&tags, |tag, held| {
             given_up.push((tag, held.ticket(|payload, id| Special::record(&mut special.messages, payload, id))));
-        }
+        });
         consumer.in_flight.take(tags, |_| {});
         self.books.in_flight -= given_up.len() as u64;
         let mut env = Env { config: &self.config, books: &mut self.books, store, now };
@@ -196,10 +192,12 @@ impl Special {
         }
     }
 
-    fn extend(&mut self, now: Instant, ticket: Ticket, until: Instant) {
+    fn extend(&mut self, now: Instant, ticket: Ticket, (number, until): (u32, Instant)) {
         let record = self.messages.record_mut(ticket);
-        record.set_state(super::messages::State::InFlight, until);
-        let id: MessageId = record.id;
+        let (id, before): (MessageId, u32) = (record.id, record.extension());
+        record.set_extension(number);
+        self.extensions.leave(before);
+        self.extensions.join(number);
         if let Some(history) = &mut self.history {
             history.note(id, now, super::history::What::Extended { until });
         }

@@ -4,6 +4,7 @@ use super::agenda::Agenda;
 use super::cause::Cause;
 use super::config::{Overflow, QueueConfig};
 use super::departed::{Departed, Fate};
+use super::extensions::Extensions;
 use super::history::{History, What};
 use super::ledger::Dropped;
 use super::line::Line;
@@ -30,8 +31,10 @@ pub(super) struct Special {
     pub(super) delayed: usize,
     /// When delays and times to live are over.
     pub(super) wakes: Agenda<Wake>,
-    /// When leases are over.
+    /// When leases are over that were not extended.
     pub(super) leases: Agenda<Lease>,
+    /// And those that were.
+    pub(super) extensions: Extensions,
     /// The number of the last wake.
     wake_numbers: u32,
     pub(super) tallies: Tallies,
@@ -60,7 +63,7 @@ pub(super) struct Wake {
 /// This bit is set in the numbers of wakes for the end of a delay.
 const DELAY: u32 = 1 << (WAKE_BITS - 1);
 
-/// The deliveries of one turn, or of one extension.
+/// The deliveries of one turn, or of one extension: they are among these.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Lease {
     pub(super) consumer: ConsumerId,
@@ -109,6 +112,7 @@ impl Special {
             delayed: 0,
             wakes: Agenda::new(),
             leases: Agenda::new(),
+            extensions: Extensions::default(),
             wake_numbers: 0,
             tallies: Tallies::default(),
             departed: VecDeque::new(),
@@ -207,6 +211,7 @@ impl Special {
 
     /// A delivery is over.
     pub(super) fn settle(&mut self, ticket: Ticket) {
+        self.extensions.leave(self.messages.record(ticket).extension());
         if let Waits::Ordered(order) = &mut self.waits {
             order.settle(&mut self.messages, ticket);
         }

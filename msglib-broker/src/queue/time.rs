@@ -17,7 +17,9 @@ impl<C> Queue<C> {
         let special = self.special.as_mut()?;
         let wake = special.next_wake();
         let lease = special.next_lease(&self.consumers);
-        [wake, lease].into_iter().flatten().min()
+        let extended = special.extensions.first().map(|(at, ..)| at);
+        // What is never due is nothing to wait for.
+        [wake, lease, extended].into_iter().flatten().min().filter(|at| *at < Instant::MAX)
     }
 
     /// Does what is due by now, at most so much of it: leases end, delays are over, times to live are over. Returns how much it did; as
@@ -30,7 +32,7 @@ impl<C> Queue<C> {
         while done < most {
             let Some(special) = &mut self.special else { return done };
             let due = |at: Option<Instant>| at.filter(|at| *at <= now);
-            let lease = due(special.leases.first().map(|(at, _)| at));
+            let lease = due(special.first_lease().map(|(at, ..)| at));
             let wake = due(special.wakes.first().map(|(at, _)| at));
             done += match (lease, wake) {
                 (None, None) => break,
@@ -47,24 +49,33 @@ impl<C> Queue<C> {
         done
     }
 
-    /// The first lease is over: what is still held under it comes back. Looks at `most` tags at most, and says at how many.
+    /// The first lease is over: what is still held under it comes back. Looks at `most` deliveries at most, and says at how many.
     fn end_lease(&mut self, store: &mut Store, now: Instant, most: usize) -> usize {
-        let Some((at, Lease { consumer: id, first, last })) = self.special().leases.first() else { return 1 };
-        let Queue { consumers, special: Some(special), .. } = self else { return 1 };
-        let Some(consumer) = consumers.get(id) else {
-            special.leases.pop();
+        let Some((_, Lease { consumer: id, mut first, last }, extension)) = self.special().first_lease() else {
             return 1;
         };
-        // Those that are settled, up to the first that is not, are nothing to look at.
-        let first = first.max(consumer.in_flight.first_tag());
-        let upto = last.min(first.saturating_add(most as u64 - 1));
-        let tags: Vec<u64> =
-            (first..=upto).filter(|tag| is_leased(&special.messages, consumer.in_flight.get(*tag), at)).collect();
-        match upto < last {
-            true => special.leases.replace_first(Lease { consumer: id, first: upto + 1, last }),
-            false => {
+        let Queue { consumers, special: Some(special), .. } = self else { return 1 };
+        let (mut tags, mut looked, mut rest) = (Vec::new(), 0, None);
+        if let Some(consumer) = consumers.get_mut(id) {
+            while let Some(tag) = consumer.in_flight.first_of(first..=last) {
+                if looked == most {
+                    rest = Some(tag);
+                    break;
+                }
+                (looked, first) = (looked + 1, tag + 1);
+                if has_lease(&special.messages, consumer.in_flight.get(tag), extension) {
+                    tags.push(tag);
+                }
+            }
+        }
+        match (extension, rest) {
+            (0, Some(first)) => special.leases.replace_first(Lease { consumer: id, first, last }),
+            (0, None) => {
                 special.leases.pop();
             }
+            (number, Some(first)) => special.extensions.go_on(number, first),
+            // It is over with the last of its deliveries.
+            (_, None) => {}
         }
         for tag in tags {
             self.give_up(store, now, id, tag..=tag, |special, env, (_, ticket)| {
@@ -72,7 +83,7 @@ impl<C> Queue<C> {
             });
         }
         self.changed(id);
-        (upto + 1).saturating_sub(first).max(1) as usize
+        looked.max(1)
     }
 
     /// The first message that waits for a time is looked at.
@@ -118,10 +129,17 @@ impl Special {
         self.leave(env, ticket, Fate::Expired);
     }
 
-    /// Each turn's leases are one entry, so there are no more that mean something than deliveries in flight.
-    pub(super) fn tidy_leases<C>(&mut self, consumers: &Consumers<C>, in_flight: u64) {
+    /// The leases that end first, and their extension, or 0.
+    fn first_lease(&self) -> Option<(Instant, Lease, u32)> {
+        let leases = self.leases.first().map(|(at, lease)| (at, lease, 0));
+        [leases, self.extensions.first()].into_iter().flatten().min()
+    }
+
+    /// Each turn's leases are one entry, so there are no more that mean something than deliveries in flight, and none is for more than a
+    /// turn's.
+    fn tidy_leases<C>(&mut self, consumers: &Consumers<C>, in_flight: u64) {
         let messages = &self.messages;
-        let is_meant = |at, lease: &Lease| first_leased(messages, consumers, at, lease).is_some();
+        let is_meant = |_, lease: &Lease| first_leased(messages, consumers, lease).is_some();
         self.leases.tidy(2 * in_flight as usize + 64, is_meant);
     }
 
@@ -144,7 +162,7 @@ impl Special {
     fn next_lease<C>(&mut self, consumers: &Consumers<C>) -> Option<Instant> {
         loop {
             let (at, lease) = self.leases.first()?;
-            match first_leased(&self.messages, consumers, at, &lease) {
+            match first_leased(&self.messages, consumers, &lease) {
                 Some(first) if first == lease.first => return Some(at),
                 Some(first) => self.leases.replace_first(Lease { first, ..lease }),
                 None => {
@@ -163,22 +181,15 @@ fn forget_if_empty<T: Ord + Copy>(agenda: &mut Agenda<T>) {
 }
 
 /// The first delivery of a lease that is still in flight under it.
-fn first_leased<C>(messages: &Messages, consumers: &Consumers<C>, at: Instant, lease: &Lease) -> Option<u64> {
+fn first_leased<C>(messages: &Messages, consumers: &Consumers<C>, lease: &Lease) -> Option<u64> {
     let in_flight = &consumers.get(lease.consumer)?.in_flight;
     let first = lease.first.max(in_flight.first_tag());
-    (first..=lease.last).find(|tag| is_leased(messages, in_flight.get(*tag), at))
+    (first..=lease.last).find(|tag| has_lease(messages, in_flight.get(*tag), 0))
 }
 
-/// Whether a delivery is in flight, and under the lease that ends at this time.
-fn is_leased(messages: &Messages, held: Option<Option<Ticket>>, at: Instant) -> bool {
-    match held {
-        None => false,
-        Some(None) => true,
-        Some(Some(ticket)) => {
-            let until = messages.record(ticket).until();
-            until == Instant::ZERO || until == at
-        }
-    }
+/// Whether a delivery is in flight, and its lease has this extension; 0 for none.
+fn has_lease(messages: &Messages, held: Option<Option<Ticket>>, extension: u32) -> bool {
+    held.is_some_and(|ticket| ticket.map_or(0, |ticket| messages.record(ticket).extension()) == extension)
 }
 
 impl Messages {

@@ -149,7 +149,7 @@ impl ConnectionHandler {
         let is_there = |name: &OwnedName| self.queues.find(name.borrow()).is_some();
         let there: BTreeSet<OwnedName> = sources.into_iter().filter(is_there).collect();
         let is_wanted = |cause: &Cause| cause.source.as_ref().is_some_and(|name| there.contains(name));
-        let mut moved = 0;
+        let (mut moved, mut targets) = (0, BTreeSet::new());
         for departed in self.queues.get_mut(index).0.redrive(most, is_wanted) {
             let source = departed.cause().and_then(|cause| cause.source.clone());
             let target = source.and_then(|source| self.queues.find(source.borrow()));
@@ -163,8 +163,7 @@ impl ConnectionHandler {
             match (refused, target) {
                 (None, Some(target)) => {
                     moved += 1;
-                    self.changed(cx, target);
-                    self.queues.used(target, now);
+                    targets.insert(target);
                 }
                 (Some(departed), _) => {
                     let (queue, store) = self.queues.get_mut(index);
@@ -172,6 +171,11 @@ impl ConnectionHandler {
                 }
                 (None, None) => {}
             }
+        }
+        // What has made room there can come here as a dead letter: not before those that stay have their place again.
+        for target in targets {
+            self.changed(cx, target);
+            self.queues.used(target, now);
         }
         self.changed(cx, index);
         self.queues.used(index, now);

@@ -1,9 +1,8 @@
 //! Keys take turns, each with the same number of bytes.
 
-use super::super::keys::KeyId;
 use super::super::line::Line;
 use super::super::messages::{Messages, Ticket};
-use super::{Next, Order};
+use super::{Next, Order, group, group_of};
 use std::collections::VecDeque;
 
 /// Deficit round robin (Shreedhar, Varghese, 1995). When a key's turn comes it may have so many bytes more than it had left over, and as
@@ -32,10 +31,6 @@ struct Group {
 const QUANTUM: usize = 4096;
 
 impl FairByKey {
-    fn group(key: Option<KeyId>) -> usize {
-        key.map_or(0, |key| key.index() + 1)
-    }
-
     /// The group whose turn it is, and its next message.
     fn turn(&mut self, messages: &Messages) -> Option<Ticket> {
         let mut visits = 0;
@@ -87,7 +82,7 @@ impl FairByKey {
 
 impl Order for FairByKey {
     fn insert(&mut self, messages: &mut Messages, ticket: Ticket) -> Option<Ticket> {
-        let index = Self::group(messages.record(ticket).key);
+        let index = group(messages.record(ticket).key);
         if self.groups.len() <= index {
             self.groups.resize_with(index + 1, Group::default);
         }
@@ -102,7 +97,7 @@ impl Order for FairByKey {
     }
 
     fn remove(&mut self, messages: &mut Messages, ticket: Ticket) {
-        let group = &mut self.groups[Self::group(messages.record(ticket).key)];
+        let group = &mut self.groups[group(messages.record(ticket).key)];
         group.line.remove(messages, ticket);
         if group.line.is_empty() {
             // What it had left over is gone with its last message: being idle earns nothing.
@@ -122,14 +117,14 @@ impl Order for FairByKey {
 
     fn deliver(&mut self, messages: &mut Messages, ticket: Ticket, _: super::ConsumerId) {
         let size = messages.size(ticket);
-        let group = &mut self.groups[Self::group(messages.record(ticket).key)];
+        let group = &mut self.groups[group(messages.record(ticket).key)];
         group.credit = group.credit.saturating_sub(size);
         self.remove(messages, ticket);
     }
 
     /// Of its own key, so that who is noisy pushes out nobody else's; else of the key whose turn is last.
-    fn victim(&mut self, _: &Messages, key: Option<KeyId>) -> Option<Ticket> {
-        let own = self.groups.get(Self::group(key)).and_then(|group| group.line.front());
+    fn victim(&mut self, messages: &Messages, key: Option<&[u8]>) -> Option<Ticket> {
+        let own = group_of(messages, key).and_then(|index| self.groups.get(index)?.line.front());
         if own.is_some() {
             return own;
         }

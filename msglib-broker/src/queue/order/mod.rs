@@ -67,9 +67,9 @@ pub trait Order: Send {
         None
     }
 
-    /// Which of those that wait is dropped to make room for one with this key; by default the one that is next. `None` if the new
-    /// one shall be refused.
-    fn victim(&mut self, messages: &Messages, key: Option<KeyId>) -> Option<Ticket> {
+    /// Which of those that wait is dropped to make room for one with this key, or without one; by default the one that is next. No message
+    /// may have had the key before: see [`Messages::find_key`]. `None` if the new one shall be refused.
+    fn victim(&mut self, messages: &Messages, key: Option<&[u8]>) -> Option<Ticket> {
         let _ = key;
         self.next(messages).map(|next| next.ticket)
     }
@@ -102,5 +102,18 @@ pub(super) fn of_kind(kind: OrderKind) -> Option<Box<dyn Order>> {
         OrderKind::FairByKey => Some(Box::new(fair::FairByKey::default())),
         OrderKind::StickyByKey => Some(Box::new(sticky::StickyByKey::default())),
         OrderKind::LastValue => Some(Box::new(last_value::LastValue::default())),
+    }
+}
+
+/// Where an order by key has the messages of a key in its table; the first place is for those without one.
+fn group(key: Option<KeyId>) -> usize {
+    key.map_or(0, |key| key.index() + 1)
+}
+
+/// As [`group`], by the bytes of the key; `None` if no message has it.
+fn group_of(messages: &Messages, key: Option<&[u8]>) -> Option<usize> {
+    match key {
+        None => Some(0),
+        Some(bytes) => messages.find_key(bytes).map(|key| group(Some(key))),
     }
 }

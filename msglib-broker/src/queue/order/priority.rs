@@ -1,6 +1,5 @@
 //! The highest priority first, strictly.
 
-use super::super::keys::KeyId;
 use super::super::line::Line;
 use super::super::messages::{Messages, Ticket};
 use super::{Next, Order};
@@ -39,7 +38,7 @@ impl Order for Priority {
     }
 
     /// The first of the lowest priority.
-    fn victim(&mut self, _: &Messages, _: Option<KeyId>) -> Option<Ticket> {
+    fn victim(&mut self, _: &Messages, _: Option<&[u8]>) -> Option<Ticket> {
         let (_, line) = self.lines.last_key_value()?;
         line.front()
     }

@@ -1,11 +1,10 @@
 //! The messages of a key go to one consumer at a time.
 
 use super::super::ConsumerId;
-use super::super::keys::KeyId;
 use super::super::line::Line;
 use super::super::messages::{Messages, Ticket};
-use super::{Next, Order};
-use std::collections::{BTreeMap, VecDeque};
+use super::{Next, Order, group, group_of};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Keys take turns, one message each. While one of a key is in flight, the key is bound to whoever has it; if that one can have no
 /// more now, the key is put aside until it can, or until the key is free again. So it holds up nobody else.
@@ -19,8 +18,10 @@ pub(super) struct StickyByKey {
     in_turn: usize,
     /// How many groups have messages, or are bound.
     in_use: usize,
-    /// Those that were put aside, by the consumer that they are bound to. May name some that are free again.
-    aside: BTreeMap<ConsumerId, Vec<usize>>,
+    /// Those that were put aside, by the consumer that they are bound to and in the order in which they were. All of them have messages.
+    aside: BTreeSet<(Aside, usize)>,
+    /// How often one was put aside.
+    parked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +37,14 @@ enum Place {
     #[default]
     Nowhere,
     InTurn,
-    Aside,
+    Aside(Aside),
+}
+
+/// For whom a group was put aside, and when.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Aside {
+    consumer: ConsumerId,
+    stamp: u64,
 }
 
 impl Group {
@@ -46,10 +54,6 @@ impl Group {
 }
 
 impl StickyByKey {
-    fn group(key: Option<KeyId>) -> usize {
-        key.map_or(0, |key| key.index() + 1)
-    }
-
     /// Does something to a group, and keeps the counts.
     fn change<T>(&mut self, index: usize, act: impl FnOnce(&mut Group) -> T) -> T {
         let group = &mut self.groups[index];
@@ -66,8 +70,18 @@ impl StickyByKey {
     }
 
     fn put_in_turn(&mut self, index: usize) {
-        self.change(index, |group| group.place = Place::InTurn);
+        self.put(index, Place::InTurn);
         self.turns.push_back(index);
+    }
+
+    fn put(&mut self, index: usize, place: Place) {
+        if let Place::Aside(aside) = self.groups[index].place {
+            self.aside.remove(&(aside, index));
+        }
+        if let Place::Aside(aside) = place {
+            self.aside.insert((aside, index));
+        }
+        self.change(index, |group| group.place = place);
     }
 
     /// What many keys took goes back when there are none.
@@ -81,7 +95,7 @@ impl StickyByKey {
 
 impl Order for StickyByKey {
     fn insert(&mut self, messages: &mut Messages, ticket: Ticket) -> Option<Ticket> {
-        let index = Self::group(messages.record(ticket).key);
+        let index = group(messages.record(ticket).key);
         if self.groups.len() <= index {
             self.groups.resize_with(index + 1, Group::default);
         }
@@ -93,8 +107,12 @@ impl Order for StickyByKey {
     }
 
     fn remove(&mut self, messages: &mut Messages, ticket: Ticket) {
-        let index = Self::group(messages.record(ticket).key);
+        let index = group(messages.record(ticket).key);
         self.change(index, |group| group.line.remove(messages, ticket));
+        let group = &self.groups[index];
+        if group.line.is_empty() && matches!(group.place, Place::Aside(_)) {
+            self.put(index, Place::Nowhere);
+        }
         self.relax();
     }
 
@@ -105,7 +123,7 @@ impl Order for StickyByKey {
             if let Some(ticket) = group.line.front() {
                 return Some(Next { ticket, only: group.bound });
             }
-            self.change(index, |group| group.place = Place::Nowhere);
+            self.put(index, Place::Nowhere);
             self.turns.pop_front();
         }
     }
@@ -115,7 +133,7 @@ impl Order for StickyByKey {
     }
 
     fn deliver(&mut self, messages: &mut Messages, ticket: Ticket, to: ConsumerId) {
-        let index = Self::group(messages.record(ticket).key);
+        let index = group(messages.record(ticket).key);
         self.change(index, |group| {
             if index > 0 {
                 group.bound = Some(to);
@@ -124,7 +142,7 @@ impl Order for StickyByKey {
             group.line.remove(messages, ticket);
         });
         // Out of turn it may have gone to another than the one for which the key was put aside.
-        if self.groups[index].place == Place::Aside {
+        if matches!(self.groups[index].place, Place::Aside(_)) {
             self.put_in_turn(index);
         }
         if self.turns.front() == Some(&index) {
@@ -133,7 +151,7 @@ impl Order for StickyByKey {
     }
 
     fn settle(&mut self, messages: &mut Messages, ticket: Ticket) {
-        let index = Self::group(messages.record(ticket).key);
+        let index = group(messages.record(ticket).key);
         if index == 0 {
             return;
         }
@@ -143,7 +161,7 @@ impl Order for StickyByKey {
                 return false;
             }
             group.bound = None;
-            group.place == Place::Aside
+            matches!(group.place, Place::Aside(_))
         });
         if is_free_again {
             self.put_in_turn(index);
@@ -153,8 +171,8 @@ impl Order for StickyByKey {
 
     fn park(&mut self, consumer: ConsumerId) {
         if let Some(index) = self.turns.pop_front() {
-            self.change(index, |group| group.place = Place::Aside);
-            self.aside.entry(consumer).or_default().push(index);
+            self.parked += 1;
+            self.put(index, Place::Aside(Aside { consumer, stamp: self.parked }));
         }
     }
 
@@ -166,23 +184,59 @@ impl Order for StickyByKey {
     }
 
     fn unpark(&mut self, consumer: ConsumerId) {
-        for index in self.aside.remove(&consumer).unwrap_or_default() {
-            let group = self.groups.get(index);
-            if group.is_some_and(|group| group.place == Place::Aside && group.bound == Some(consumer)) {
-                self.put_in_turn(index);
-            }
+        let first = (Aside { consumer, stamp: 0 }, 0);
+        while let Some((aside, index)) = self.aside.range(first..).next().copied()
+            && aside.consumer == consumer
+        {
+            self.put_in_turn(index);
         }
     }
 
     /// Of its own key; else of the key whose turn is last, else of one that was put aside.
-    fn victim(&mut self, _: &Messages, key: Option<KeyId>) -> Option<Ticket> {
-        let own = self.groups.get(Self::group(key)).and_then(|group| group.line.front());
+    fn victim(&mut self, messages: &Messages, key: Option<&[u8]>) -> Option<Ticket> {
+        let own = group_of(messages, key).and_then(|index| self.groups.get(index)?.line.front());
         if own.is_some() {
             return own;
         }
-        let front = |index: &usize| self.groups.get(*index)?.line.front();
-        // One that is not empty is behind those that are, and those leave when their turn comes.
-        let in_turn = if self.in_turn > 0 { self.turns.iter().rev().find_map(front) } else { None };
-        in_turn.or_else(|| self.aside.values().flatten().rev().find_map(front))
+        while let Some(index) = self.turns.back().copied() {
+            if let Some(ticket) = self.groups[index].line.front() {
+                return Some(ticket);
+            }
+            self.put(index, Place::Nowhere);
+            self.turns.pop_back();
+        }
+        let (_, index) = self.aside.last()?;
+        self.groups[*index].line.front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::message::MessageId;
+    use super::super::super::messages::Record;
+    use super::super::super::store::Store;
+    use super::*;
+
+    /// To find one that makes room, all keys were looked through that have no message any more.
+    #[test]
+    fn keys_without_messages_are_passed_over_once() {
+        let (mut messages, mut store, mut order) = (Messages::new(), Store::new(), StickyByKey::default());
+        let mut add = |messages: &mut Messages, order: &mut StickyByKey, id: u64| {
+            let record = Record::new(store.put("x".into()), MessageId::new(id));
+            let ticket = messages.insert(record, Some(&id.to_be_bytes()));
+            assert_eq!(order.insert(messages, ticket), None);
+            ticket
+        };
+        let tickets: Vec<_> = (0..1000).map(|id| add(&mut messages, &mut order, id)).collect();
+        tickets[1..].iter().for_each(|ticket| order.remove(&mut messages, *ticket));
+        assert_eq!(order.victim(&messages, None), Some(tickets[0]));
+        assert_eq!(order.turns, [1], "the others are not there to be looked at the next time");
+        let consumer = ConsumerId { slot: 0, generation: 1 };
+        order.park(consumer);
+        assert_eq!(order.victim(&messages, Some(b"new")), Some(tickets[0]), "aside, but there");
+        order.remove(&mut messages, tickets[0]);
+        assert_eq!((order.victim(&messages, None), order.aside.len()), (None, 0));
+        order.unpark(consumer);
+        assert!(!order.has_next());
     }
 }

@@ -223,3 +223,30 @@ fn a_discarded_queue_leaves_nothing_in_the_store() {
     queue.discard(&mut store);
     assert_eq!(store.payloads(), 0);
 }
+
+/// Each such frame looked at all of the 65,536 tags that a consumer may spread.
+#[test]
+fn settling_what_is_settled_again_and_again_makes_no_work() {
+    const TAGS: u64 = 4096;
+    let mut queue = Fixture::new(QueueConfig::default());
+    (0..TAGS).for_each(|_| queue.push_all(&["x"]));
+    let a = queue.consumer('a', TAGS);
+    queue.deliveries();
+    assert_eq!(queue.ack(a, 2..=TAGS - 1) as u64, TAGS - 2);
+    let looked = |queue: &Fixture| queue.consumers.get(a).unwrap().in_flight.looked() as u64;
+    let before = looked(&queue);
+    for first in 2..TAGS {
+        assert_eq!(queue.ack(a, first..=TAGS - 1), 0);
+        assert_eq!(queue.ack(a, 2..=first), 0);
+        assert_eq!(queue.settle(a, first..=TAGS - 1, Settling::ForGood), 0);
+        assert_eq!(queue.extend(a, first..=TAGS - 1, Some(SECOND)), 0);
+    }
+    let each = (looked(&queue) - before) / (4 * TAGS);
+    assert!(each <= 2, "{each} slots for each call");
+    queue.push_all(&["y"]);
+    queue.allow(a, TAGS + 1);
+    queue.deliveries();
+    assert_eq!(queue.ack(a, 2..=TAGS + 1), 2, "the last of them, and the new one");
+    assert_eq!(queue.ack(a, 1..=TAGS + 1), 1);
+    assert!(queue.is_empty());
+}

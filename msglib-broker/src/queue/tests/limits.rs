@@ -153,3 +153,24 @@ fn a_value_that_replaces_another_needs_no_room() {
     assert!(queue.push(delayed).is_err(), "what comes later replaces nothing yet");
     assert_eq!(queue.drain(), ["a2", "b22"]);
 }
+
+/// A key that no message has was taken for none, so that new keys pushed out those who have none.
+#[test]
+fn a_new_key_pushes_out_the_key_whose_turn_is_last_not_those_without_one() {
+    for order in [OrderKind::FairByKey, OrderKind::StickyByKey] {
+        let config = QueueConfig::default().with_order(order).with_max_messages(4).with_overflow(Overflow::DropOldest);
+        let mut queue = Fixture::new(config);
+        queue.push_all(&["1", "2"]);
+        queue.push_keyed(&["a1", "b1"]);
+        queue.push_keyed(&["c1"]);
+        let mut left = queue.drain();
+        left.sort_unstable();
+        assert_eq!(left, ["1", "2", "a1", "c1"], "{order:?}");
+        queue.push_all(&["1", "2"]);
+        queue.push_keyed(&["a1", "b1"]);
+        queue.push_all(&["3"]);
+        left = queue.drain();
+        left.sort_unstable();
+        assert_eq!(left, ["2", "3", "a1", "b1"], "who has no key pushes out their own, {order:?}");
+    }
+}

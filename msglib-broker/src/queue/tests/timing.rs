@@ -184,3 +184,73 @@ fn times_that_mean_nothing_any_more_do_not_pile_up() {
     assert!(wakes <= 66, "{wakes}");
     assert_eq!((queue.next_due(), queue.special().wakes.len()), (None, 0));
 }
+
+/// Each extension was a mark of its own, and all of them were looked through again and again.
+#[test]
+fn leases_that_are_extended_over_and_over_make_no_more_work_than_the_first_time() {
+    const DELIVERIES: u64 = 2000;
+    let mut queue = Fixture::redelivering(Redelivery::default().with_lease(SECOND));
+    (0..DELIVERIES).for_each(|_| queue.push_all(&["x"]));
+    let a = queue.consumer('a', 1);
+    queue.deliveries();
+    let b = queue.consumer('b', DELIVERIES);
+    queue.deliveries();
+    let looked = |queue: &Fixture| queue.consumers.get(b).unwrap().in_flight.looked();
+    let extend_all = |queue: &mut Fixture, seconds: u32| {
+        assert_eq!(queue.extend(b, 1..=DELIVERIES - 1, Some(seconds * SECOND)), DELIVERIES as usize - 1);
+        assert_eq!(queue.next_due(), Some(queue.now + SECOND), "the other consumer's is the first");
+        queue.special().extensions.len()
+    };
+    let before = looked(&queue);
+    assert_eq!(extend_all(&mut queue, 9), 1);
+    let once = looked(&queue) - before;
+    for round in 0..20 {
+        assert_eq!(extend_all(&mut queue, 10 + round), 1, "the others mean nothing any more");
+        for tag in 1..DELIVERIES {
+            queue.extend(b, tag..=tag, Some((100 - round) * SECOND));
+        }
+        assert_eq!(queue.special().extensions.len() as u64, DELIVERIES - 1);
+    }
+    assert_eq!(extend_all(&mut queue, 99), 1);
+    queue.ack(a, 1..=1);
+    assert_eq!(queue.next_due(), Some(queue.now + 99 * SECOND));
+    let (each, calls) = (DELIVERIES as usize, 41);
+    assert!(looked(&queue) - before <= once + 2 * each * calls, "{} in all", looked(&queue) - before);
+    queue.ack(b, 2..=DELIVERIES);
+    assert_eq!((queue.special().extensions.len(), queue.next_due()), (1, Some(queue.now + 99 * SECOND)));
+    queue.advance(99 * SECOND);
+    assert_eq!((queue.special().extensions.len(), queue.ledger().lapsed), (0, 1));
+}
+
+#[test]
+fn of_leases_that_were_extended_together_those_that_were_extended_again_go_on() {
+    let mut queue = Fixture::redelivering(Redelivery::default());
+    queue.push_all(&["1", "2", "3", "4"]);
+    let a = queue.consumer('a', 9);
+    queue.deliveries();
+    assert_eq!(queue.next_due(), None);
+    assert_eq!(queue.extend(a, 1..=4, Some(2 * SECOND)), 4);
+    assert_eq!(queue.extend(a, 2..=3, Some(5 * SECOND)), 2);
+    assert_eq!(queue.extend(a, 3..=3, Some(SECOND)), 1);
+    queue.advance(SECOND);
+    assert_eq!((queue.ledger().lapsed, queue.next_due()), (1, Some(queue.now + SECOND)));
+    queue.advance(SECOND);
+    assert_eq!((queue.ledger().lapsed, queue.next_due()), (3, Some(queue.now + 3 * SECOND)));
+    assert_eq!(queue.remove(a), 1);
+    assert_eq!(queue.next_due(), None);
+}
+
+/// It was said to be due at the end of time.
+#[test]
+fn what_is_never_due_is_nothing_to_wait_for() {
+    let mut queue = Fixture::redelivering(Redelivery::default().with_lease(Duration::MAX));
+    queue.push(NewMessage::new("1").with_delay(Duration::MAX)).unwrap();
+    queue.push(NewMessage::new("2").with_ttl(Duration::MAX)).unwrap();
+    let a = queue.consumer('a', 9);
+    queue.deliveries();
+    assert_eq!(queue.next_due(), None);
+    assert_eq!(queue.extend(a, 1..=1, Some(Duration::MAX)), 1);
+    assert_eq!(queue.next_due(), None);
+    queue.extend(a, 1..=1, Some(SECOND));
+    assert_eq!(queue.next_due(), Some(queue.now + SECOND));
+}
