@@ -72,7 +72,7 @@ pub trait Policy: Send {
         Settling::ForGood
     }
 
-    /// A message has left its queue, and not by an ack: it expired, was dropped, or is a dead letter. `Some` is a queue where it goes
+    /// A message has left its queue, and not by an ack: it expired, was dropped, purged or deleted with its queue, or is a dead letter. `Some` is a queue where it goes
     /// instead of what was meant for it; one that does not exist is made. If there is no room for it, it is dropped, and comes here once
     /// more, as [`Fate::NoRoomForDeadLetter`].
     fn departed(&mut self, departure: &Departure<'_>) -> Option<OwnedName> {

@@ -77,6 +77,7 @@ impl<C> Queue<C> {
         }
         let id = self.number(size);
         self.fresh.push_back(store.put(payload));
+        self.audit();
         Some(id)
     }
 
@@ -281,16 +282,9 @@ impl Special {
     fn drop_new(&mut self, env: &mut Env<'_>, id: MessageId, message: &NewMessage<'_>) {
         let payload = env.store.put(message.payload);
         let departed = Departed {
-            payload,
-            id,
-            deliveries: 0,
             priority: message.priority,
             key: message.key.map(Into::into),
-            expires: Instant::MAX,
-            ready: Instant::ZERO,
-            cause: None,
-            fate: Fate::DroppedNewest,
-            is_dead_letter: false,
+            ..Departed::plain(payload, id, Fate::DroppedNewest)
         };
         self.depart(env, message.size(), departed);
     }
@@ -298,9 +292,6 @@ impl Special {
     /// A message that was never delivered and has nothing but its payload leaves the queue.
     pub(super) fn depart_plain(&mut self, env: &mut Env<'_>, payload: Stored, id: MessageId, fate: Fate) {
         let size = payload.len() + OVERHEAD;
-        let (expires, ready) = (Instant::MAX, Instant::ZERO);
-        let (deliveries, priority, key, cause, is_dead_letter) = (0, 0, None, None, false);
-        let departed = Departed { payload, id, deliveries, priority, key, expires, ready, cause, fate, is_dead_letter };
-        self.depart(env, size, departed);
+        self.depart(env, size, Departed::plain(payload, id, fate));
     }
 }

@@ -62,6 +62,7 @@ impl<C> Queue<C> {
         let (special, mut env) = self.parts(store, now);
         if special.messages.record(ticket).expires <= now {
             special.expire(&mut env, ticket);
+            self.audit();
             return None;
         }
         special.deliver(&mut env, ticket, to, tag);
@@ -71,6 +72,7 @@ impl<C> Queue<C> {
         consumer.allowed = consumer.allowed.max(tag);
         self.books.in_flight += 1;
         self.lease(now, to, tag, tag);
+        self.audit();
         self.changed(to);
         let messages = &self.special.as_ref()?.messages;
         let MessageInfo { payload, deliveries: count, .. } = messages.info(store, ticket, Place::Ready);
@@ -87,6 +89,7 @@ impl<C> Queue<C> {
         special.messages.record_mut(ticket).set_wake(0);
         special.note(&env, ticket, What::Ready);
         special.make_ready(&mut env, ticket);
+        self.audit();
         true
     }
 
@@ -95,6 +98,7 @@ impl<C> Queue<C> {
         let Some((ticket, _)) = self.waiting(id) else { return false };
         let (special, mut env) = self.parts(store, now);
         special.purge(&mut env, ticket);
+        self.audit();
         true
     }
 

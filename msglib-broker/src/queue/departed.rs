@@ -47,6 +47,8 @@ pub enum Fate {
     NoRoomForDeadLetter,
     /// It was a dead letter, and goes back to where it came from.
     Redriven,
+    /// It was purged, or its queue deleted.
+    Purged,
 }
 
 impl Fate {
@@ -63,6 +65,13 @@ impl Fate {
 }
 
 impl Departed {
+    /// A message that was never delivered and has nothing but its payload.
+    pub(super) fn plain(payload: Stored, id: MessageId, fate: Fate) -> Departed {
+        let (expires, ready) = (Instant::MAX, Instant::ZERO);
+        let (deliveries, priority, key, cause, is_dead_letter) = (0, 0, None, None, false);
+        Departed { payload, id, deliveries, priority, key, expires, ready, cause, fate, is_dead_letter }
+    }
+
     /// What it counts for, in bytes.
     pub(super) fn size(&self) -> usize {
         self.payload.len() + self.key().map_or(0, <[u8]>::len) + super::OVERHEAD

@@ -164,8 +164,9 @@ impl<C> Queue<C> {
 
     fn dispatched(&mut self) {
         relax(&mut self.fresh);
-        if !self.is_plain {
-            self.update_plain();
+        match self.is_plain {
+            true => self.audit(),
+            false => self.update_plain(),
         }
     }
 

@@ -2,12 +2,11 @@
 
 use super::cause::Cause;
 use super::departed::{Departed, Fate};
-use super::history::What;
 use super::in_flight::Held;
 use super::message::MessageId;
 use super::messages::{Record, State, Ticket};
 use super::special::{Env, Special};
-use super::store::{Store, Stored};
+use super::store::Store;
 use super::{Books, Queue};
 use msglib_proto::Instant;
 
@@ -54,6 +53,7 @@ impl<C> Queue<C> {
         tallies.dead_lettered -= 1;
         tallies.dropped.undeliverable += 1;
         (departed.fate, departed.is_dead_letter) = (Fate::NoRoomForDeadLetter, false);
+        self.audit();
     }
 
     /// Drops every message that waits, ready or delayed; those in flight stay. Returns how many. Takes as long as there are messages.
@@ -79,10 +79,10 @@ impl<C> Queue<C> {
     ) -> (usize, bool) {
         let mut looked = 0;
         while looked < most && !self.fresh.is_empty() && self.first_fresh() <= purge.upto.value() {
+            let id = MessageId::new(self.first_fresh());
             let Some(payload) = self.fresh.pop_front() else { break };
-            self.books.one_less(payload.len() + super::OVERHEAD);
-            store.remove(payload);
-            self.special().tallies.purged += 1;
+            let (special, mut env) = self.parts(store, now);
+            special.depart_plain(&mut env, payload, id, Fate::Purged);
             looked += 1;
         }
         let is_ring_used = !self.fresh.is_empty();
@@ -134,21 +134,26 @@ impl<C> Queue<C> {
 
     /// The end of the queue: drops every message, waiting or in flight. Takes as long as there are messages.
     pub fn discard(self, store: &mut Store) {
-        self.into_payloads().for_each(|payload| store.remove(payload));
+        self.into_departed().for_each(|departed| departed.discard(store));
     }
 
-    /// What is left of a queue that is no more.
-    pub(crate) fn into_payloads(self) -> impl Iterator<Item = Stored> {
+    /// The messages of a queue that is no more, and those that had left it and were not taken.
+    pub(crate) fn into_departed(self) -> impl Iterator<Item = Departed> {
+        let first = self.first_fresh();
+        let fresh =
+            (first..).zip(self.fresh).map(|(id, payload)| Departed::plain(payload, MessageId::new(id), Fate::Purged));
         let held = self.consumers.into_consumers().flat_map(|consumer| consumer.in_flight.into_held());
         let plain = held.filter_map(|held| match held {
-            Held::Plain(payload, _) => Some(payload),
+            Held::Plain(payload, id) => {
+                Some(Departed { deliveries: 1, ..Departed::plain(payload, MessageId::new(id), Fate::Purged) })
+            }
             Held::Record(_) => None,
         });
         let special = self.special.into_iter().flat_map(|special| {
             let Special { messages, departed, .. } = *special;
-            messages.into_payloads().chain(departed.into_iter().map(|departed| departed.payload))
+            departed.into_iter().chain(messages.into_departed(Fate::Purged))
         });
-        self.fresh.into_iter().chain(plain).chain(special)
+        fresh.chain(plain).chain(special)
     }
 }
 
@@ -156,12 +161,7 @@ impl Special {
     /// Drops a message that waits.
     pub(super) fn purge(&mut self, env: &mut Env<'_>, ticket: Ticket) {
         self.wait_no_longer(ticket);
-        self.note(env, ticket, What::Purged);
-        env.books.one_less(self.messages.size(ticket));
-        self.tallies.purged += 1;
-        if let Some(payload) = self.messages.remove(ticket) {
-            env.store.remove(payload);
-        }
+        self.leave(env, ticket, Fate::Purged);
     }
 
     fn redrive(&mut self, books: &mut Books, ticket: Ticket) -> Option<Departed> {

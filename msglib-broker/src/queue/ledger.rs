@@ -1,5 +1,7 @@
 //! The books of a queue.
 
+use core::ops::AddAssign;
+
 /// What became of every message of a queue.
 ///
 /// Each message that was accepted is counted in exactly one of the fields up to [`redriven`](Ledger::redriven); the others count what
@@ -25,7 +27,7 @@ pub struct Ledger {
     pub expired: u64,
     /// Those that were dropped for another reason.
     pub dropped: Dropped,
-    /// Those that were purged.
+    /// Those that were purged, or deleted with their queue.
     pub purged: u64,
     /// Dead letters that were sent back to where they came from.
     pub redriven: u64,
@@ -63,10 +65,64 @@ impl Dropped {
 }
 
 impl Ledger {
+    /// The messages that are in the queue: ready, delayed or in flight.
+    pub const fn here(&self) -> u64 {
+        self.ready + self.delayed + self.in_flight
+    }
+
+    /// The books of a queue that is deleted: what is there counts as purged.
+    pub(crate) const fn closed(self) -> Ledger {
+        Ledger { ready: 0, delayed: 0, in_flight: 0, purged: self.purged + self.here(), ..self }
+    }
+
     /// Whether the books add up. They always do, else the queue has a bug.
     pub const fn is_balanced(&self) -> bool {
-        let here = self.ready + self.delayed + self.in_flight;
+        let here = self.here();
         let done = self.acked + self.refused + self.dead_lettered + self.expired;
         self.accepted == here + done + self.dropped.total() + self.purged + self.redriven
+    }
+}
+
+/// The books of several queues as one.
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Ledger) {
+        // By name, so that none is forgotten that comes later.
+        let Ledger {
+            accepted,
+            ready,
+            delayed,
+            in_flight,
+            acked,
+            refused,
+            dead_lettered,
+            expired,
+            purged,
+            redriven,
+            given_back,
+            lapsed,
+            redelivered,
+            turned_away,
+            dropped,
+        } = other;
+        self.accepted += accepted;
+        self.ready += ready;
+        self.delayed += delayed;
+        self.in_flight += in_flight;
+        self.acked += acked;
+        self.refused += refused;
+        self.dead_lettered += dead_lettered;
+        self.expired += expired;
+        self.purged += purged;
+        self.redriven += redriven;
+        self.given_back += given_back;
+        self.lapsed += lapsed;
+        self.redelivered += redelivered;
+        self.turned_away += turned_away;
+        let Dropped { oldest, newest, replaced, exhausted, undeliverable } = dropped;
+        self.dropped.oldest += oldest;
+        self.dropped.newest += newest;
+        self.dropped.replaced += replaced;
+        self.dropped.exhausted += exhausted;
+        self.dropped.undeliverable += undeliverable;
     }
 }

@@ -273,9 +273,12 @@ impl Messages {
         Some(Departed { payload, id, deliveries, priority, key, expires, ready, cause, fate, is_dead_letter: false })
     }
 
-    /// What is left of all of them.
-    pub(super) fn into_payloads(self) -> impl Iterator<Item = Stored> {
-        self.records.into_iter().filter_map(|record| record.payload)
+    /// All of them leave, for the queue is no more.
+    pub(super) fn into_departed(mut self, fate: Fate) -> impl Iterator<Item = Departed> {
+        (0..self.records.len() as u32).map(Ticket).filter_map(move |ticket| {
+            self.find(ticket)?;
+            self.depart(ticket, fate)
+        })
     }
 
     /// Tickets are below this number.

@@ -346,7 +346,14 @@ impl<C> Queue<C> {
     fn update_plain(&mut self) {
         let is_out_of_the_way = self.special.as_ref().is_none_or(|special| special.is_out_of_the_way());
         self.is_plain = self.config.is_plain() && is_out_of_the_way;
+        self.audit();
+    }
+
+    /// After everything that changes what is there: the books add up (I1), and say how many messages there are. In debug builds only.
+    #[inline]
+    fn audit(&self) {
         debug_assert!(self.ledger().is_balanced(), "{:?}", self.ledger());
+        debug_assert_eq!(self.len() as u64, self.ledger().here(), "{:?}", self.ledger());
     }
 }
 

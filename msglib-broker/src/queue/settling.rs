@@ -69,6 +69,7 @@ impl<C> Queue<C> {
         books.less(plain, bytes);
         books.acked += settled as u64;
         books.in_flight -= settled as u64;
+        self.audit();
         self.changed(id);
         settled
     }
@@ -126,7 +127,9 @@ impl<C> Queue<C> {
             special.extend(now, ticket, (number, until));
             (lease.first, lease.last) = (lease.first.min(tag), tag);
         });
-        special.extensions.end(number, until, lease)
+        let extended = special.extensions.end(number, until, lease);
+        self.audit();
+        extended
     }
 
     /// The consumer is gone: what it held comes back. Returns how many.
@@ -143,6 +146,7 @@ impl<C> Queue<C> {
         if let Some(special) = &mut self.special {
             special.consumer_gone(id);
         }
+        self.audit();
         count
     }
 

@@ -287,7 +287,11 @@ impl Special {
         }
         self.tallies.count(departed.fate, departed.is_dead_letter, 1);
         let (fate, id) = (departed.fate, departed.id);
-        let what = if departed.is_dead_letter { What::DeadLettered(fate) } else { What::Left(fate) };
+        let what = match fate {
+            _ if departed.is_dead_letter => What::DeadLettered(fate),
+            Fate::Purged => What::Purged,
+            _ => What::Left(fate),
+        };
         if let Some(history) = &mut self.history {
             history.note(id, env.now, what);
         }
@@ -329,6 +333,7 @@ impl Tallies {
             Fate::Replaced => &mut self.dropped.replaced,
             Fate::TooManyHops | Fate::NoRoomForDeadLetter => &mut self.dropped.undeliverable,
             Fate::Redriven => &mut self.redriven,
+            Fate::Purged => &mut self.purged,
         };
         *count += number;
     }

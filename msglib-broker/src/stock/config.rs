@@ -57,6 +57,13 @@ pub struct StockConfig {
     /// [`OVERHEAD`](crate::queue::OVERHEAD). Above it publishes are refused as [`BUSY`](crate::ErrorCode::BUSY), whatever the
     /// overflow of their queue. Default 4 GiB: a few queues at their own limit, and less than a server has.
     pub max_bytes: usize,
+    /// The longest lease that a client can give to a queue that it makes; [`Duration::MAX`] for any, and none. One that asks for more, or for
+    /// none, is refused. Default `None`: as long as that of [`queue`](StockConfig::queue), if that has one, so that no client gets
+    /// around it; else any.
+    pub max_lease: Option<Duration>,
+    /// How often a queue that a client makes can deliver a message at the most; [`u32::MAX`] for any number, and without end. Default `None`: as
+    /// often as [`queue`](StockConfig::queue) does, if that has a limit; else any.
+    pub max_deliveries: Option<u32>,
     /// How many messages a publisher, or requests a caller, may send ahead of their outcome, on each link. Default 1,024: enough to keep a round trip
     /// of a millisecond busy at a million messages a second.
     pub publish_window: u64,
@@ -86,6 +93,8 @@ impl Default for StockConfig {
             max_channels: 1_000_000,
             max_messages: usize::MAX,
             max_bytes: 4 << 30,
+            max_lease: None,
+            max_deliveries: None,
             publish_window: 1_024,
             deliveries_per_step: 16_384,
             deliveries_per_turn: 4_096,
@@ -184,6 +193,18 @@ impl StockConfig {
     /// With another [`max_bytes`](StockConfig::max_bytes).
     pub fn with_max_bytes(mut self, bytes: usize) -> StockConfig {
         self.max_bytes = bytes;
+        self
+    }
+
+    /// With another [`max_lease`](StockConfig::max_lease).
+    pub fn with_max_lease(mut self, lease: Duration) -> StockConfig {
+        self.max_lease = Some(lease);
+        self
+    }
+
+    /// With another [`max_deliveries`](StockConfig::max_deliveries).
+    pub fn with_max_deliveries(mut self, deliveries: u32) -> StockConfig {
+        self.max_deliveries = Some(deliveries);
         self
     }
 

@@ -35,6 +35,29 @@ impl ConnectionHandler {
         }
     }
 
+    /// A message of a queue that was deleted: a policy may keep it in another one.
+    pub(super) fn see_off_deleted(&mut self, cx: &mut Context<'_>, name: &OwnedName, departed: Departed) {
+        let Some(target) = self.ask_policy(name, None, &departed) else {
+            return departed.discard(self.queues.store_mut());
+        };
+        let now = self.clock.now();
+        let lost = match self.open_queue(cx, target.borrow(), None, Who::Host) {
+            Err(_) => departed,
+            Ok(goes_to) => {
+                let (queue, store) = self.queues.get_mut(goes_to);
+                let admitted = queue.admit(store, now, departed);
+                self.changed(cx, goes_to);
+                self.queues.used(goes_to, now);
+                match admitted {
+                    Ok(_) => return,
+                    Err((_, departed)) => departed,
+                }
+            }
+        };
+        let _ = self.ask_policy(name, None, &lost);
+        lost.discard(self.queues.store_mut());
+    }
+
     fn lose_on_the_way(&mut self, index: QueueIndex, departed: Departed) {
         match self.queues.slot(index).name.clone() {
             Some(name) => self.lose(index, &name, departed),

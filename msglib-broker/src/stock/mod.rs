@@ -37,7 +37,7 @@ use crate::event::Event;
 use crate::handler::Handler;
 use crate::native::Native;
 use crate::policy::Policy;
-use crate::queue::{NewMessage, Producers, Store};
+use crate::queue::{Ledger, NewMessage, Producers, Store};
 use crate::reason::Reject;
 use crate::topic::Topics;
 use admission::OpenDoor;
@@ -183,6 +183,11 @@ impl ConnectionHandler {
     /// Messages in all queues, and the bytes that they count for.
     pub fn held(&self) -> (usize, usize) {
         (self.queues.store().payloads(), self.queues.store().bytes())
+    }
+
+    /// What became of every message of every queue so far, those included that were deleted since. Looks at all queues.
+    pub fn ledger(&self) -> Ledger {
+        self.queues.ledger()
     }
 
     /// Deliveries that nobody has settled, and requests that have no outcome yet. Looks at all queues and services.

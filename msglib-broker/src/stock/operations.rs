@@ -4,7 +4,7 @@ use super::ConnectionHandler;
 use super::queues::QueueIndex;
 use crate::core::Context;
 use crate::owners::Who;
-use crate::queue::{Cause, MessageId, NewMessage, Purge, QueueConfig, Stored};
+use crate::queue::{Cause, Departed, MessageId, NewMessage, Purge, QueueConfig};
 use crate::reason::Reject;
 use core::fmt;
 use core::iter::Peekable;
@@ -29,10 +29,10 @@ pub enum DeclareError {
 pub(super) struct Chores {
     purges: VecDeque<(QueueIndex, Purge)>,
     /// What is left of queues that were deleted.
-    remains: VecDeque<Remains>,
+    remains: VecDeque<(OwnedName, Remains)>,
 }
 
-type Remains = Peekable<Box<dyn Iterator<Item = Stored> + Send>>;
+type Remains = Peekable<Box<dyn Iterator<Item = Departed> + Send>>;
 
 impl ConnectionHandler {
     /// Makes a queue that behaves as it says, and that stays until it is [deleted](ConnectionHandler::delete), used or not. One that
@@ -107,7 +107,7 @@ impl ConnectionHandler {
     }
 
     /// Drops all messages that wait in the queue now, ready or delayed; those in flight stay. It is worked off in the steps that
-    /// follow, [`chores_per_step`](super::StockConfig::chores_per_step) of them in each.
+    /// follow, [`chores_per_step`](super::StockConfig::chores_per_step) of them in each. A policy hears of each of them.
     pub fn purge<'n>(&mut self, cx: &mut Context<'_>, queue: impl Into<ChannelName<'n>>) -> bool {
         let purged = self.with_queue(cx, queue.into(), |handler, _, index| {
             let purge = handler.queues.begin_purge(index);
@@ -116,7 +116,7 @@ impl ConnectionHandler {
         purged.is_some()
     }
 
-    /// Deletes the queue, with all its messages. Whoever has a link to it is told that it is
+    /// Deletes the queue, with all its messages: they count as purged, and a policy hears of each of them, in the steps that follow. Whoever has a link to it is told that it is
     /// [`CHANNEL_DELETED`](ErrorCode::CHANNEL_DELETED). Looks at all links of all clients.
     pub fn delete<'n>(&mut self, cx: &mut Context<'_>, queue: impl Into<ChannelName<'n>>) -> bool {
         let name = queue.into();
@@ -129,8 +129,8 @@ impl ConnectionHandler {
                 handler.end_link(cx, id, number, Some((ErrorCode::CHANNEL_DELETED, text)));
             }
             handler.chores.purges.retain(|(purged, _)| *purged != index);
-            let remains: Box<dyn Iterator<Item = Stored> + Send> = Box::new(handler.queues.delete(index));
-            handler.chores.remains.push_back(remains.peekable());
+            let remains: Box<dyn Iterator<Item = Departed> + Send> = Box::new(handler.queues.delete(index));
+            handler.chores.remains.push_back((name.to_owned(), remains.peekable()));
             handler.alarms.touch(&mut handler.queues, index);
         });
         deleted.is_some()
@@ -214,14 +214,16 @@ impl ConnectionHandler {
             self.queues.used(index, now);
         }
         while left > 0
-            && let Some(remains) = self.chores.remains.front_mut()
+            && let Some((name, mut remains)) = self.chores.remains.pop_front()
         {
-            for payload in remains.by_ref().take(left) {
-                self.queues.store_mut().remove(payload);
+            while left > 0
+                && let Some(departed) = remains.next()
+            {
+                self.see_off_deleted(cx, &name, departed);
                 left -= 1;
             }
-            if remains.peek().is_none() {
-                self.chores.remains.pop_front();
+            if remains.peek().is_some() {
+                self.chores.remains.push_front((name, remains));
             }
         }
         if !self.chores.purges.is_empty() || !self.chores.remains.is_empty() {

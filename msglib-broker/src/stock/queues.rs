@@ -6,7 +6,7 @@ use super::counters::StockCounters;
 use super::info::{QueueInfo, QueueState};
 use super::unused::Unused;
 use crate::owners::{OwnerKey, Owners, Who};
-use crate::queue::{Order, Producers, Purge, Queue, QueueConfig, Store, Stored};
+use crate::queue::{Departed, Ledger, Order, Producers, Purge, Queue, QueueConfig, Store};
 use crate::random::{SeededHash, SeededMap};
 use crate::reason::Reject;
 use crate::trace;
@@ -42,6 +42,8 @@ pub(super) struct Queues {
     pub(super) counters: StockCounters,
     /// How many there may be.
     most: usize,
+    /// The books of those that were deleted.
+    gone: Ledger,
     /// How a queue behaves for which nothing else is said.
     default: Arc<QueueConfig>,
     /// How single ones behave.
@@ -94,6 +96,7 @@ impl Queues {
             owners: Owners::new(config.max_queues_per_identity),
             counters: StockCounters::default(),
             most: config.max_queues,
+            gone: Ledger::default(),
             default: Arc::new(config.queue.clone()),
         }
     }
@@ -223,6 +226,15 @@ impl Queues {
         (0..self.slots.len()).filter_map(|index| self.info(QueueIndex(index as u32)))
     }
 
+    /// The books of all of them, those included that are no more.
+    pub(super) fn ledger(&self) -> Ledger {
+        let there = self.slots.iter().map(|slot| slot.queue.ledger());
+        there.fold(self.gone, |mut sum, ledger| {
+            sum += ledger;
+            sum
+        })
+    }
+
     /// Whether the queue has something to dispatch and was not dirty before.
     #[inline]
     pub(super) fn mark_dirty(&mut self, index: QueueIndex) -> bool {
@@ -236,8 +248,8 @@ impl Queues {
         self.slot_mut(index).is_dirty = false;
     }
 
-    /// Takes a queue out of the table: what is left of it are its payloads.
-    pub(super) fn delete(&mut self, index: QueueIndex) -> impl Iterator<Item = Stored> + use<> {
+    /// Takes a queue out of the table: what is left of it are its messages.
+    pub(super) fn delete(&mut self, index: QueueIndex) -> impl Iterator<Item = Departed> + use<> {
         self.is_of_use(index);
         self.disown(index);
         let slot = self.slot_mut(index);
@@ -250,7 +262,8 @@ impl Queues {
             self.vacant.push(index);
         }
         self.producers.forget(index);
-        old.queue.into_payloads()
+        self.gone += old.queue.ledger().closed();
+        old.queue.into_departed()
     }
 
     /// When the next queue has been out of use for too long.
@@ -329,8 +342,8 @@ impl Queues {
         self.is_of_use(index);
         let is_unused = self.slot(index).is_unused();
         if is_unused {
-            let left: Vec<Stored> = self.delete(index).collect();
-            left.into_iter().for_each(|payload| self.store.remove(payload));
+            let left: Vec<Departed> = self.delete(index).collect();
+            left.into_iter().for_each(|departed| departed.discard(&mut self.store));
         }
         is_unused
     }

@@ -1,10 +1,11 @@
 //! What a client says of a queue when it opens it (PROTOCOL §15.1).
 
 use super::ConnectionHandler;
+use super::config::StockConfig;
 use super::opening::who_is;
 use super::queues::QueueIndex;
 use crate::core::Context;
-use crate::queue::{Backoff, DispatchKind, OrderKind, Overflow, QueueConfig};
+use crate::queue::{Backoff, DispatchKind, OrderKind, Overflow, QueueConfig, Redelivery};
 use crate::reason::Reject;
 use core::time::Duration;
 use msglib_proto::transport::ConnectionId;
@@ -33,7 +34,7 @@ impl ConnectionHandler {
                 self.as_told(index, open.name, &settings)
             }
             None => {
-                let config = within(&self.config.queue, &settings)?;
+                let config = within(&self.config, &settings)?;
                 self.open_queue(cx, open.name, Some(config), who)
             }
         }
@@ -64,15 +65,35 @@ impl ConnectionHandler {
 }
 
 /// A new queue: the broker's own configuration, changed as the client says. A client can make the limits narrower, and not wider.
-fn within(own: &QueueConfig, settings: &QueueSettings) -> Result<QueueConfig, Reject> {
+fn within(stock: &StockConfig, settings: &QueueSettings) -> Result<QueueConfig, Reject> {
+    let own = &stock.queue;
     let mut config = own.clone();
     SETTINGS.iter().for_each(|(_, set)| set(&mut config, settings));
     let (most, what) = match () {
         () if config.max_messages > own.max_messages => (own.max_messages, "messages"),
         () if config.max_bytes > own.max_bytes => (own.max_bytes, "bytes"),
-        () => return Ok(config),
+        () => {
+            redelivered_within(stock, settings, &config.redelivery)?;
+            return Ok(config);
+        }
     };
     Err(Reject::new(ErrorCode::BAD_ARGUMENTS, format!("a queue of this broker holds {most} {what} at the most")))
+}
+
+/// What a client says of the lease and of the number of deliveries is no way around the broker's own.
+fn redelivered_within(stock: &StockConfig, settings: &QueueSettings, told: &Redelivery) -> Result<(), Reject> {
+    let own = &stock.queue.redelivery;
+    let lease = stock.max_lease.or(own.lease).unwrap_or(Duration::MAX);
+    if settings.lease_ms.is_some() && told.lease.unwrap_or(Duration::MAX) > lease {
+        let text = format!("a queue of this broker has a lease of {} ms at the most", lease.as_millis());
+        return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, text));
+    }
+    let deliveries = stock.max_deliveries.or(own.max_deliveries).unwrap_or(u32::MAX);
+    if settings.max_deliveries.is_some() && told.max_deliveries.unwrap_or(u32::MAX) > deliveries {
+        let text = format!("a queue of this broker delivers a message {deliveries} times at the most");
+        return Err(Reject::new(ErrorCode::BAD_ARGUMENTS, text));
+    }
+    Ok(())
 }
 
 /// Puts one setting into a configuration, if it is named.

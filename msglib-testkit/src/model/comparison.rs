@@ -54,7 +54,7 @@ pub trait QueueUnderTest {
     fn make_ready(&mut self, now: Instant, id: u64) -> bool;
     /// Drops one message that waits; whether there was one.
     fn remove(&mut self, now: Instant, id: u64) -> bool;
-    /// What has left, and not by an ack nor by a purge, since the last call, in this order. Dead letters among them wait for
+    /// What has left, and not by an ack, since the last call, in this order. Dead letters among them wait for
     /// [`admit`](QueueUnderTest::admit), also through a [`delete`](QueueUnderTest::delete).
     fn departed(&mut self) -> Vec<Departure>;
     /// The books.

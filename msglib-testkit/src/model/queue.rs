@@ -275,11 +275,12 @@ impl QueueModel {
             Fate::DroppedNewest => &mut ledger.dropped.newest,
             Fate::Replaced => &mut ledger.dropped.replaced,
             Fate::Redriven => &mut ledger.redriven,
+            Fate::Purged => &mut ledger.purged,
             _ => &mut ledger.dropped.undeliverable,
         } += 1;
     }
 
-    /// What has left since the last call and not by an ack nor by a purge, by number.
+    /// What has left since the last call and not by an ack, by number.
     pub fn take_departures(&mut self) -> Vec<Departure> {
         let mut departures = core::mem::take(&mut self.departures);
         departures.sort_by_key(|departure| departure.id);
@@ -307,21 +308,19 @@ impl QueueModel {
 
     /// Drops all that wait, ready or delayed; how many.
     pub fn purge(&mut self) -> usize {
-        let before = self.messages.len();
-        self.messages.retain(|message| matches!(message.at, At::InFlight { .. }));
-        let purged = before - self.messages.len();
-        self.ledger.purged += purged as u64;
-        self.tidy();
-        purged
+        let waiting = self.messages.iter().filter(|message| !matches!(message.at, At::InFlight { .. }));
+        let ids: Vec<u64> = waiting.map(|message| message.id).collect();
+        ids.iter().for_each(|id| self.leave(*id, Fate::Purged));
+        ids.len()
     }
 
     /// Drops one that waits; whether there was one.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some(at) = self.waiting(id) else { return false };
-        self.messages.remove(at);
-        self.ledger.purged += 1;
-        self.tidy();
-        true
+        let is_there = self.waiting(id).is_some();
+        if is_there {
+            self.leave(id, Fate::Purged);
+        }
+        is_there
     }
 
     /// One that is delayed is ready at once; whether there was one.
