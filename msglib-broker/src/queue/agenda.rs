@@ -29,7 +29,13 @@ impl<T: Ord + Copy> Agenda<T> {
     pub(super) fn push(&mut self, at: Instant, what: T) {
         match self.in_order.back() {
             Some(last) if *last > (at, what) => self.others.push(Reverse((at, what))),
-            _ => self.in_order.push_back((at, what)),
+            _ => {
+                if self.in_order.len() == self.in_order.capacity() {
+                    // Less than twice as much: with many messages that is much.
+                    self.in_order.reserve_exact((self.in_order.len() / 8).max(4));
+                }
+                self.in_order.push_back((at, what));
+            }
         }
     }
 

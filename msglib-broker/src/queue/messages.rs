@@ -2,11 +2,11 @@
 
 use super::cause::Cause;
 use super::departed::{Departed, Fate};
+use super::index::Index;
 use super::keys::{KeyId, Keys};
 use super::message::MessageId;
 use super::store::Stored;
 use msglib_proto::Instant;
-use std::collections::BTreeMap;
 
 /// Names one message of a queue for as long as it is there; then the number can come back for another message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -47,7 +47,7 @@ pub struct Messages {
     live: usize,
     keys: Keys,
     /// By their ids, if somebody wants to name them.
-    index: Option<BTreeMap<MessageId, Ticket>>,
+    index: Option<Index>,
 }
 
 /// One message.
@@ -161,13 +161,13 @@ impl Messages {
 
     /// From now on messages are found by their ids. While there are none.
     pub(super) fn with_index(mut self) -> Messages {
-        self.index = Some(BTreeMap::new());
+        self.index = Some(Index::default());
         self
     }
 
     /// The message with this id, if there is an index and it is there.
     pub(super) fn by_id(&self, id: MessageId) -> Option<Ticket> {
-        self.index.as_ref()?.get(&id).copied()
+        self.index.as_ref()?.get(id)
     }
 
     /// What there is to know of a message; see [`Waiting`].
@@ -256,7 +256,7 @@ impl Messages {
             self.keys.give(key);
         }
         if let Some(index) = &mut self.index {
-            index.remove(&id);
+            index.remove(id);
         }
         self.relax();
         Some(payload)

@@ -20,6 +20,7 @@ mod dispatching;
 mod extensions;
 mod history;
 mod in_flight;
+mod index;
 mod inspecting;
 mod keys;
 mod leaving;
