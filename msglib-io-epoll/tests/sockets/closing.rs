@@ -2,6 +2,7 @@
 
 use crate::server::{PATIENCE, Server, TOO_LONG, pattern};
 use msglib_proto::transport::{Close, ConnectionId, ConnectionManager};
+use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,37 @@ fn t08_a_drain_ends_with_the_peer_that_will_not_stop_sending() {
     server.run_until("the drain is given up", |manager| manager.stats().draining == 0);
     assert_eq!(server.manager.stats().drain_timeouts, 1);
     flood.join().expect("the flood ends with a reset");
+}
+
+/// A byte and an end of each of eighty peers are two reads each, and one poll makes sixty-four.
+#[test]
+fn t08_one_poll_throws_away_a_bounded_amount() {
+    let mut server = Server::new();
+    let (clients, ids): (Vec<_>, Vec<_>) = (0..80).map(|_| server.pair()).unzip();
+    for mut client in clients {
+        client.write_all(b"x").expect("write");
+        client.shutdown_write().expect("half-close");
+    }
+    ids.into_iter().for_each(|id| drain(&mut server, id, PATIENCE));
+    let mut left = [0; 3];
+    for left in &mut left {
+        server.poll(Some(Duration::ZERO));
+        *left = server.manager.stats().draining;
+    }
+    assert_eq!(left, [80, 32, 0], "in turns: the first byte of all, then the ends");
+}
+
+/// When the manager has let go of a socket the system goes on with what was accepted, and must not do so for ever either.
+#[test]
+fn t08_the_system_gives_up_at_the_deadline_too() {
+    let mut server = Server::new();
+    let listener = std::net::TcpListener::bind("[::1]:0").expect("[::1]");
+    let made = std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let clone = made.try_clone().expect("a clone");
+    let id = server.manager.adopt_stream(made).expect("adopt");
+    drain(&mut server, id, PATIENCE);
+    let limit = SockRef::from(&clone).tcp_user_timeout().expect("an option of every TCP socket");
+    assert!(limit.is_some_and(|limit| limit > PATIENCE / 2 && limit <= PATIENCE), "{limit:?}");
 }
 
 #[test]

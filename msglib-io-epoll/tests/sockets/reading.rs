@@ -252,3 +252,14 @@ fn an_adopted_stream_that_has_ended_is_reported_like_any_other() {
     server.readable(id);
     assert_eq!(server.manager.read(id, &mut [0; 8]).expect("the end"), 0);
 }
+
+/// Whatever it was like where it was made, no call on it waits.
+#[test]
+fn an_adopted_stream_is_made_non_blocking() {
+    let mut server = Server::new();
+    let listener = TcpListener::bind("[::1]:0").expect("[::1]");
+    let made = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let clone = made.try_clone().expect("a clone");
+    server.manager.adopt_stream(made).expect("adopt");
+    assert!(SockRef::from(&clone).nonblocking().expect("a flag of every socket"));
+}

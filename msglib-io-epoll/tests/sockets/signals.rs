@@ -6,6 +6,7 @@ use msglib_proto::transport::{Close, ConnectionManager};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use socket2::SockRef;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,6 +104,8 @@ impl Drop for Pestering {
 fn a_signal_ends_a_wait_early_and_is_no_error() {
     let mut server = Server::with(|builder| builder.poll_timeout(TOO_LONG));
     let (mut client, id) = server.pair();
+    // An event of the new connection ends the wait as well.
+    server.poll(Some(Duration::ZERO));
     {
         let _pestering = Pestering::of(pthread_self(), Duration::from_millis(1));
         let start = Instant::now();
@@ -131,4 +134,32 @@ fn signals_in_between_do_not_lengthen_a_clients_time_out_for_ever() {
     client.set_timeout(Some(PATIENCE)).expect("a longer one");
     server.write_all(id, b"the stream is as good as ever");
     (&client).read_exact(&mut [0; 29]).expect("read");
+}
+
+/// After an interruption only what is left is waited for, and then the stream has its time-out back.
+#[test]
+fn a_signal_shortens_the_time_out_of_the_call_alone() {
+    let mut server = Server::new();
+    let client = connect(server.address(), TOO_LONG).expect("connect");
+    let (id, _) = server.opened();
+    let clone = client.try_clone().expect("a clone");
+    let timeout = || SockRef::from(&clone).read_timeout().expect("an option of every socket");
+    assert_eq!(timeout(), Some(TOO_LONG));
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reader = scope.spawn(move || {
+            sender.send(pthread_self()).expect("somebody waits");
+            (&client).read_exact(&mut [0; 2]).expect("read");
+        });
+        let pestering = Pestering::of(receiver.recv().expect("a thread"), Duration::from_millis(2));
+        let start = Instant::now();
+        while timeout() == Some(TOO_LONG) {
+            assert!(start.elapsed() < PATIENCE, "no signal has shortened it");
+            std::thread::yield_now();
+        }
+        drop(pestering);
+        server.write_all(id, b"on");
+        reader.join().expect("a read that goes on");
+    });
+    assert_eq!(timeout(), Some(TOO_LONG));
 }

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -241,6 +242,39 @@ fn of_many_brokers_that_find_a_stale_socket_one_listens() {
         drop(server);
         assert_eq!(directory.names(), [""; 0]);
     }
+}
+
+/// Brokers that start in one directory do so one after the other; but who keeps it locked for ever does not keep them from starting.
+#[test]
+fn a_start_waits_for_another_in_its_directory_and_not_for_ever() {
+    let directory = Directory::new("locked");
+    let holder = fs::File::open(&directory.0).expect("the directory");
+    holder.lock().expect("nobody else has it");
+    let start = Instant::now();
+    let manager = listen(&directory.file("socket")).expect("a free path");
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    drop((manager, holder));
+}
+
+/// A program changes its working directory; the path that it listened at is still unlinked. In a process of its own, for it has one.
+#[test]
+fn a_relative_path_is_meant_from_where_it_was_said() {
+    let directory = Directory::new("relative");
+    let test = std::env::current_exe().expect("this test's path");
+    let mut child = Command::new(test);
+    child.args(["--ignored", "--exact", "unix::from_another_working_directory"]).current_dir(&directory.0);
+    let output = child.output().expect("a process");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(directory.names().is_empty(), "{:?}", directory.names());
+}
+
+#[test]
+#[ignore = "run by a_relative_path_is_meant_from_where_it_was_said"]
+fn from_another_working_directory() {
+    let manager = listen(Path::new("socket")).expect("a free path");
+    assert!(Path::new("socket").exists());
+    std::env::set_current_dir("/").expect("there is a root");
+    drop(manager);
 }
 
 #[test]

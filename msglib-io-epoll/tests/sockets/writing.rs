@@ -2,7 +2,9 @@
 
 use crate::server::{PATIENCE, Server, pattern};
 use msglib_proto::transport::{Close, ConnectionManager};
+use socket2::SockRef;
 use std::io::{ErrorKind, IoSlice, Read};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 const MEGABYTES: usize = 12 << 20;
@@ -137,6 +139,29 @@ fn t13_room_is_reported_to_who_was_refused() {
     client.read_exact(&mut received).expect("read");
     server.writable(id);
     assert!(server.fill(id) > 0);
+}
+
+/// Every write is taken whole until one is refused: no partial one asks for a report before.
+#[test]
+fn t13_room_is_reported_to_who_was_only_ever_refused() {
+    let mut server = Server::new();
+    let listener = TcpListener::bind("[::1]:0").expect("[::1]");
+    let mut client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let (accepted, _) = listener.accept().expect("the client");
+    // Small ones, for it goes byte by byte.
+    SockRef::from(&client).set_recv_buffer_size(1).expect("an option of every socket");
+    SockRef::from(&accepted).set_send_buffer_size(1).expect("an option of every socket");
+    let id = server.manager.adopt_stream(accepted).expect("adopt");
+    let mut taken = 0;
+    let refusal = loop {
+        match server.manager.write(id, &[IoSlice::new(&[7])]) {
+            Ok(count) => taken += count,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refusal.kind(), ErrorKind::WouldBlock);
+    client.read_exact(&mut vec![0; taken]).expect("all that was taken");
+    server.writable(id);
 }
 
 #[test]
