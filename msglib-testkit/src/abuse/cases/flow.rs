@@ -1,9 +1,9 @@
 //! Links, numbers and credit (PROTOCOL §5 to §8), abused.
 
-use crate::abuse::raw::{self, MAX_LINKS, frame, hello};
-use crate::abuse::stage::{AttackerKey, Ended, Heard, MOST_HELD, Stage};
+use crate::abuse::raw::{self, MAX_LINKS, frame, hello, hello_with_features};
+use crate::abuse::stage::{AttackerKey, Counter, Ended, Heard, MOST_HELD, Stage};
 use crate::conformance::{Fixture, Outcome};
-use msglib_proto::{ErrorCode, FrameType};
+use msglib_proto::{ErrorCode, FrameType, QueueSettings};
 
 /// What comes before, and what then breaks the protocol at its first byte.
 fn each_offends<F: Fixture>(fixture: &mut F, cases: &[(Vec<u8>, Vec<u8>, ErrorCode)]) -> Outcome {
@@ -77,6 +77,80 @@ pub fn flow_more_than_the_credit<F: Fixture>(fixture: &mut F) -> Outcome {
     stage.check(is_credit, "an error about credit", seen);
     stage.leave(key);
     stage.finish(1, 0);
+    Ok(())
+}
+
+/// Publishes on and on though the queue is full: each is refused and counted, and what was in it is there for a consumer (PROTOCOL §7.3).
+pub fn flow_publishing_on_after_the_queue_is_full<F: Fixture>(fixture: &mut F) -> Outcome {
+    const ROOM: u64 = 10;
+    const COUNT: u64 = 1_000;
+    let mut stage = Stage::new(fixture);
+    let key = stage.connect();
+    let settings = QueueSettings { max_messages: Some(ROOM), ..QueueSettings::default() };
+    let open = raw::open_named(1, 3, raw::QUEUE, b"abuse full", &settings.encode());
+    stage.send(key, &[hello_with_features(), open].concat());
+    stage.hear(key, Heard::Other(FrameType::Credit));
+    (1..=COUNT).for_each(|number| stage.send(key, &raw::publish(1, number, b"more")));
+    let refused = |heard: &Heard| match *heard {
+        Heard::Refused { first, last, code: ErrorCode::QUEUE_FULL } => last - first + 1,
+        _ => 0,
+    };
+    stage.until("each of the others refused", |stage| {
+        (stage.heard(key).iter().map(refused).sum::<u64>() == COUNT - ROOM).then_some(())
+    });
+    let ledger = stage.ledger("abuse full");
+    stage.check(ledger.accepted == ROOM && ledger.turned_away == COUNT - ROOM, "each of them counted", ledger);
+    stage.send(key, &raw::credit(1, u64::MAX));
+    stage.hear(key, Heard::Delivery { tag: ROOM, count: 1 });
+    stage.send(key, &raw::ack(1, 1, ROOM));
+    stage.is_served(key);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// Publishes on and on though its link is closed: it may not have known, so all of that is ignored, whatever its numbers (PROTOCOL §10.2).
+pub fn flow_publishing_on_after_the_link_is_closed<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut stage = Stage::new(fixture);
+    let key = stage.connect();
+    stage.send(key, &[hello_with_features(), raw::open_named(1, 3, raw::TOPIC, b"no//topic", b"")].concat());
+    stage.hear(key, Heard::Closed { link: 1, code: ErrorCode::BAD_NAME });
+    for number in [1, 1, 7, u64::MAX] {
+        let more = [raw::publish(1, number, b"too late"), raw::credit(1, u64::MAX - number), raw::ack(1, 1, number)];
+        stage.send(key, &more.concat().repeat(500));
+    }
+    stage.send(key, &[raw::close(1), raw::open(1, 1), raw::publish(1, 1, b"in time")].concat());
+    stage.hear(key, Heard::Confirmed { upto: 1 });
+    stage.is_served(key);
+    let ledger = stage.ledger("abuse");
+    stage.check(ledger.accepted == 1, "a message, and not those on the closed link", ledger);
+    stage.finish_counting(&[(Counter::Rejected, 1)]);
+    Ok(())
+}
+
+/// Subscribes and unsubscribes for ever, with a message in between: who is there gets it, who is not does not, and nothing is left
+/// (PROTOCOL §16.3).
+pub fn flow_subscriptions_in_a_loop<F: Fixture>(fixture: &mut F) -> Outcome {
+    const TIMES: u64 = 150;
+    let mut stage = Stage::new(fixture);
+    let key = stage.connect();
+    stage.send(key, &[hello_with_features(), raw::open_named(1, 1, raw::TOPIC, b"a/b", b"")].concat());
+    for turn in 0..TIMES {
+        let filter: &[u8] = [&b"a/b"[..], b"a/+", b"#"][turn as usize % 3];
+        stage.forget_heard(key);
+        let subscribe = [raw::open_named(2, 2, raw::TOPIC, filter, b""), raw::credit(2, 1)].concat();
+        stage.send(
+            key,
+            &[subscribe, raw::publish(1, 2 * turn + 1, b"for one"), raw::publish(1, 2 * turn + 2, b"")].concat(),
+        );
+        stage.hear(key, Heard::Delivery { tag: 1, count: 1 });
+        stage.send(key, &raw::close(2));
+        stage.hear(key, Heard::Closed { link: 2, code: ErrorCode::NONE });
+    }
+    let ledger = stage.handler().topic_ledger();
+    let is_so = ledger.copies == 2 * TIMES && ledger.delivered == TIMES && ledger.abandoned == TIMES;
+    stage.check(is_so, "one delivered and one given up each time", ledger);
+    stage.is_served(key);
+    stage.finish(0, 0);
     Ok(())
 }
 
@@ -189,6 +263,9 @@ pub fn flow_the_same_message_refused_again_and_again<F: Fixture>(fixture: &mut F
     stage.hear(key, Heard::Delivery { tag: TIMES + 1, count: TIMES as u32 + 1 });
     stage.send(key, &raw::ack(1, TIMES + 1, TIMES + 1));
     stage.is_served(key);
+    let ledger = stage.ledger("abuse");
+    let is_so = ledger.given_back == TIMES && ledger.redelivered == TIMES && ledger.acked == 1;
+    stage.check(is_so, "each attempt counted", ledger);
     stage.finish(0, 0);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Comings and goings (PROTOCOL §8).
 
 use crate::abuse::raw::{self, frame, hello, numbers};
-use crate::abuse::stage::{Counter, Heard, MAX_CONNECTIONS, Stage};
+use crate::abuse::stage::{AttackerKey, Counter, Heard, MAX_CONNECTIONS, Setup, Stage};
 use crate::conformance::{Fixture, Outcome};
 use core::time::Duration;
 use msglib_proto::{ErrorCode, FrameType};
@@ -110,6 +110,128 @@ pub fn lifecycle_a_reset_inside_a_frame<F: Fixture>(fixture: &mut F) -> Outcome 
         stage.reset(key)?;
     }
     stage.until("all broken connections noticed", |stage| (stage.counters().disconnected == 7).then_some(()));
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// Nothing to say, and no answer to the broker's PING: told so at the idle time, and not before (PROTOCOL §4.2). Whoever answers stays.
+pub fn lifecycle_silence_ends_at_the_idle_time<F: Fixture>(fixture: &mut F) -> Outcome {
+    const IDLE: Duration = Duration::from_millis(800);
+    let mut stage = Stage::with(fixture, Setup { idle: IDLE, ..Setup::default() });
+    let before = stage.now();
+    let (silent, alive) = (stage.meet(), stage.meet());
+    for key in [silent, alive] {
+        stage.send(key, &hello());
+        stage.hear(key, Heard::Other(FrameType::Welcome));
+    }
+    waits_at_work(&mut stage, IDLE * 5 / 8);
+    stage.hear(silent, Heard::Other(FrameType::Ping));
+    let end = stage.end(silent);
+    // On a busy machine some of the time may have become all of it.
+    let is_early = stage.now() - before < IDLE;
+    stage.check(!is_early || end.is_none(), "no end before its time", end);
+    stage.send(alive, &frame(raw::PONG, 0, 0, &numbers(&[1])));
+    waits_at_work(&mut stage, IDLE / 2);
+    stage.is_told(silent, ErrorCode::IDLE_TIMEOUT, 0);
+    stage.is_served(alive);
+    stage.finish_counting(&[(Counter::IdleTimeouts, 1)]);
+    Ok(())
+}
+
+/// So that the witnesses, who are at work, are never silent.
+fn waits_at_work<F: Fixture>(stage: &mut Stage<'_, F>, time: Duration) {
+    for _ in 0..20 {
+        stage.wait(time / 20);
+        stage.steps(3);
+    }
+}
+
+/// The longest idle time that the protocol can say is as one without end.
+pub fn lifecycle_a_broker_that_waits_for_seven_weeks<F: Fixture>(fixture: &mut F) -> Outcome {
+    let mut stage = Stage::with(fixture, Setup { idle: Duration::MAX, ..Setup::default() });
+    let key = stage.connect();
+    stage.send(key, &hello());
+    (0..10).for_each(|_| stage.wait(Duration::from_millis(20)));
+    let pinged = stage.heard(key).contains(&Heard::Other(FrameType::Ping));
+    stage.check(!pinged, "no question so early", pinged);
+    stage.is_served(key);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// Crowds who connect and reset, some before anybody has accepted them, some in the middle of a frame, again and again: the next is
+/// served. Also where there are descriptors for a few of them only; that is the backend's own test to say, with this case.
+pub fn lifecycle_a_storm_of_connects_and_resets<F: Fixture>(fixture: &mut F) -> Outcome {
+    const ROUNDS: usize = 6;
+    const CROWD: usize = 20;
+    let mut stage = Stage::new(fixture);
+    let words = [hello(), raw::open(1, 3), raw::publish(1, 1, &[5; 100])].concat();
+    for round in 0..ROUNDS {
+        let crowd: Vec<_> = (0..CROWD).map(|_| stage.connect()).collect();
+        for (place, key) in crowd.iter().enumerate() {
+            // Who reads nothing, and is answered, leaves with a reset where the transport is TCP.
+            stage.reads(*key, place.is_multiple_of(2));
+            let most = if place.is_multiple_of(4) { words.len() } else { (round * CROWD + place) % words.len() };
+            stage.send(*key, &words[..most]);
+        }
+        stage.steps(5 * (round % 3));
+        let mut places = 0..;
+        let (greeted, others): (Vec<_>, Vec<_>) = crowd.into_iter().partition(|key| {
+            let is_whole = places.next().is_some_and(|place: usize| place.is_multiple_of(4));
+            is_whole && stage.heard(*key).contains(&Heard::Other(FrameType::Welcome))
+        });
+        others.into_iter().for_each(|key| stage.leave(key));
+        for key in &greeted {
+            stage.reads(*key, false);
+            stage.send(*key, &raw::ping(1));
+        }
+        stage.steps(30);
+        for key in greeted {
+            stage.reset(key)?;
+        }
+        stage.wait(Duration::from_millis(20));
+    }
+    let last = stage.connect();
+    stage.send(last, &hello());
+    stage.is_served(last);
+    stage.finish(0, 0);
+    Ok(())
+}
+
+/// Ten thousand subscriptions to one topic, over few connections: each gets each message, once, and others are served meanwhile (PROTOCOL §16.3).
+pub fn lifecycle_a_fan_out_of_ten_thousand<F: Fixture>(fixture: &mut F) -> Outcome {
+    const CONNECTIONS: u32 = 4;
+    const LINKS: u32 = 2_500;
+    const MESSAGES: u64 = 2;
+    const COPIES: u64 = MESSAGES * (CONNECTIONS * LINKS) as u64;
+    let mut stage = Stage::with(fixture, Setup { max_links: LINKS, ..Setup::default() });
+    let mut subscribers = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let key = stage.connect();
+        stage.send(key, &raw::hello_with_features());
+        stage.hear(key, Heard::Other(FrameType::Welcome));
+        let subscribe =
+            |link| [raw::open_named(link, 2, raw::TOPIC, b"abuse", b""), raw::credit(link, MESSAGES)].concat();
+        stage.send(key, &(1..=LINKS).flat_map(subscribe).collect::<Vec<u8>>());
+        subscribers.push(key);
+    }
+    let all = (CONNECTIONS * LINKS) as usize;
+    stage.until("each subscription", |stage| (stage.handler().subscriptions().count() == all).then_some(()));
+    let publisher = stage.connect();
+    stage.send(publisher, &[raw::hello_with_features(), raw::open_named(1, 1, raw::TOPIC, b"abuse", b"")].concat());
+    (1..=MESSAGES).for_each(|number| stage.send(publisher, &raw::publish(1, number, &[7; 100])));
+    stage.hear(publisher, Heard::Confirmed { upto: MESSAGES });
+    stage.until("each message to each", |stage| {
+        let delivered = |key: &AttackerKey, stage: &mut Stage<'_, F>| {
+            stage.heard(*key).iter().filter(|heard| matches!(heard, Heard::Delivery { .. })).count() as u64
+        };
+        let seen: u64 = subscribers.iter().map(|key| delivered(key, stage)).sum();
+        (seen == COPIES).then_some(())
+    });
+    let ledger = stage.handler().topic_ledger();
+    stage.check(ledger.delivered == COPIES && ledger.lost == 0, "so many copies, and none lost", ledger);
+    subscribers.into_iter().for_each(|key| stage.is_served(key));
+    stage.is_served(publisher);
     stage.finish(0, 0);
     Ok(())
 }

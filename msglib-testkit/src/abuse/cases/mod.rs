@@ -3,6 +3,7 @@
 //! Each takes a new fixture, panics when the broker or its backend does not bear the abuse, and returns
 //! [`Skipped`](crate::conformance::Skipped) when the fixture cannot do what the case needs.
 
+mod delivery;
 mod flow;
 mod frames;
 mod framing;
@@ -13,6 +14,7 @@ mod names;
 use crate::conformance::{Fixture, Outcome};
 
 // Whole, since the list below has each name, and a test compares.
+pub use delivery::*;
 pub use flow::*;
 pub use frames::*;
 pub use framing::*;
@@ -75,12 +77,27 @@ macro_rules! __abuse_cases {
             flow_links_in_a_loop
             flow_the_same_message_refused_again_and_again
             flow_deliveries_unread
+            flow_publishing_on_after_the_queue_is_full
+            flow_publishing_on_after_the_link_is_closed
+            flow_subscriptions_in_a_loop
+            delivery_acks_twice_unknown_and_of_all
+            delivery_hoarding_then_acking_after_the_lease
+            delivery_leases_of_next_to_nothing_and_of_the_most
+            delivery_times_to_live_of_nothing_and_for_ever
+            delivery_delays_of_nothing_and_for_ever
+            delivery_priorities_at_both_ends
+            delivery_dead_letters_in_a_circle
+            delivery_deadlines_of_nothing_and_of_the_most
             lifecycle_frames_after_goodbye
             lifecycle_frames_after_error
             lifecycle_more_connections_than_there_may_be
             lifecycle_idle_times_of_next_to_nothing_and_of_the_most
             lifecycle_a_crowd_that_comes_and_goes
             lifecycle_a_reset_inside_a_frame
+            lifecycle_silence_ends_at_the_idle_time
+            lifecycle_a_broker_that_waits_for_seven_weeks
+            lifecycle_a_storm_of_connects_and_resets
+            lifecycle_a_fan_out_of_ten_thousand
         }
     };
 }
@@ -158,6 +175,7 @@ mod tests {
     #[test]
     fn every_case_is_in_the_list() {
         let sources = [
+            include_str!("delivery.rs"),
             include_str!("flow.rs"),
             include_str!("frames.rs"),
             include_str!("framing.rs"),
