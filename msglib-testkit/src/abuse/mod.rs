@@ -15,3 +15,6 @@
 pub mod cases;
 mod raw;
 mod stage;
+
+#[doc(hidden)]
+pub use stage::Setup;

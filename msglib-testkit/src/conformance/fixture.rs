@@ -111,6 +111,12 @@ pub trait Fixture: Sized {
         true
     }
 
+    /// Takes limits away from the broker of the abuse suite, to see that the suite finds out.
+    #[doc(hidden)]
+    fn weaken(broker: &mut crate::abuse::Setup) {
+        let _ = broker;
+    }
+
     /// Called instead of a verdict when a case could not be run. By default it prints; an author who knows that their
     /// backend can do everything panics here, so that no case can fall silent.
     #[expect(clippy::print_stderr, reason = "the output of a test")]

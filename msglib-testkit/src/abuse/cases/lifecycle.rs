@@ -204,7 +204,7 @@ pub fn lifecycle_a_fan_out_of_ten_thousand<F: Fixture>(fixture: &mut F) -> Outco
     const LINKS: u32 = 2_500;
     const MESSAGES: u64 = 2;
     const COPIES: u64 = MESSAGES * (CONNECTIONS * LINKS) as u64;
-    let mut stage = Stage::with(fixture, Setup { max_links: LINKS, ..Setup::default() });
+    let mut stage = Stage::with(fixture, Setup::default().with_max_links(LINKS));
     let mut subscribers = Vec::new();
     for _ in 0..CONNECTIONS {
         let key = stage.connect();

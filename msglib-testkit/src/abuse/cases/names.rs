@@ -3,7 +3,6 @@
 use crate::abuse::raw::{self, MANY, QUEUE, TOPIC, frame, hello, hello_with_features};
 use crate::abuse::stage::{AttackerKey, Counter, Heard, Setup, Stage};
 use crate::conformance::{Fixture, Outcome};
-use msglib_broker::StockConfig;
 use msglib_proto::{ErrorCode, FrameType};
 
 /// Where the first frame behind a HELLO begins.
@@ -127,7 +126,7 @@ pub fn names_with_nested_wildcards<F: Fixture>(fixture: &mut F) -> Outcome {
     const LEVELS: u32 = 8;
     const FILTERS: u64 = 2 << LEVELS;
     const MESSAGES: u64 = 5;
-    let mut stage = Stage::with(fixture, Setup { max_links: FILTERS as u32 + 1, ..Setup::default() });
+    let mut stage = Stage::with(fixture, Setup::default().with_max_links(FILTERS as u32 + 1));
     let key = stage.connect();
     let mut said = hello_with_features();
     for filter in 0..FILTERS {
@@ -158,8 +157,8 @@ pub fn names_with_nested_wildcards<F: Fixture>(fixture: &mut F) -> Outcome {
 pub fn names_without_end<F: Fixture>(fixture: &mut F) -> Outcome {
     const MOST: usize = 100;
     const LINKS: u32 = 64;
-    let stock = StockConfig::default().with_max_queues(MOST);
-    let mut stage = Stage::with(fixture, Setup { max_links: 4 * LINKS, stock, ..Setup::default() });
+    let stock = Setup::default().stock.with_max_queues(MOST);
+    let mut stage = Stage::with(fixture, Setup { stock, ..Setup::default().with_max_links(4 * LINKS) });
     let key = stage.connect();
     greet(&mut stage, key, &hello_with_features());
     let mut closed = 0;

@@ -12,7 +12,7 @@ mod witnesses;
 
 pub(super) use attacker::{Ended, Heard};
 pub(super) use counter::Counter;
-pub(super) use setup::Setup;
+pub use setup::Setup;
 
 use crate::conformance::{Fixture, RawPeer, Skipped};
 use attacker::Attacker;
@@ -43,7 +43,7 @@ pub(super) struct AttackerKey(usize);
 pub(super) struct Stage<'f, F: Fixture> {
     fixture: Rc<RefCell<&'f mut F>>,
     broker: Broker<ConnectionHandler, Lent<'f, F>>,
-    /// How often it has asked to read.
+    /// How often it has asked to read from attackers.
     reads: Rc<Cell<u64>>,
     witnesses: Witnesses<F::Peer>,
     attackers: Vec<Option<Attacker<F::Peer>>>,
@@ -61,10 +61,11 @@ impl<'f, F: Fixture> Stage<'f, F> {
     }
 
     /// One that is set up otherwise.
-    pub(super) fn with(fixture: &'f mut F, setup: Setup) -> Stage<'f, F> {
+    pub(super) fn with(fixture: &'f mut F, mut setup: Setup) -> Stage<'f, F> {
+        F::weaken(&mut setup);
         let fixture = Rc::new(RefCell::new(fixture));
         let reads = Rc::<Cell<u64>>::default();
-        let lent = Lent { fixture: Rc::clone(&fixture), reads: Rc::clone(&reads) };
+        let lent = Lent { fixture: Rc::clone(&fixture), witnesses: Vec::new(), reads: Rc::clone(&reads) };
         let broker = setup.broker(lent);
         let publisher = fixture.borrow_mut().connect();
         let consumer = fixture.borrow_mut().connect();
@@ -95,14 +96,9 @@ impl<'f, F: Fixture> Stage<'f, F> {
         self.fixture.borrow_mut().manager().now()
     }
 
-    /// How often the broker has asked to read, of anybody.
+    /// How often the broker has asked to read from attackers.
     pub(super) fn reads_asked(&self) -> u64 {
         self.reads.get()
-    }
-
-    /// Messages that the witnesses' consumer has got.
-    pub(super) fn witnesses_received(&self) -> u64 {
-        self.witnesses.received
     }
 
     /// The books of the attackers' queue with this name; all zero if there is none.

@@ -28,34 +28,42 @@ const READ_BLOCK: usize = 16_384;
 const READS_PER_TURN: usize = 4;
 const TURN: usize = READ_BLOCK * READS_PER_TURN;
 
-/// What a case may want otherwise.
-pub(in crate::abuse) struct Setup {
-    pub(in crate::abuse) max_connections: usize,
-    pub(in crate::abuse) max_links: u32,
-    pub(in crate::abuse) stock: StockConfig,
+/// The broker of a case, before it starts.
+#[non_exhaustive]
+pub struct Setup {
+    /// Connections and their deadlines.
+    pub core: CoreConfig,
+    /// Queues and topics.
+    pub stock: StockConfig,
+    /// Payloads and links.
+    pub limits: Limits,
     /// How long the broker lets a client be silent; zero is for ever.
-    pub(in crate::abuse) idle: Duration,
+    pub idle: Duration,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        let stock = StockConfig::default().with_max_bytes(MOST_IN_QUEUES);
-        Setup { max_connections: MAX_CONNECTIONS, max_links: MAX_LINKS, stock, idle: Duration::ZERO }
-    }
-}
-
-impl Setup {
-    pub(super) fn broker<'f, F: Fixture>(&self, manager: Lent<'f, F>) -> Broker<ConnectionHandler, Lent<'f, F>> {
         let core = CoreConfig::default()
             .with_handshake_timeout(HANDSHAKE)
             .with_reserve(RESERVE)
             .with_high_water(HIGH_WATER)
-            .with_max_connections(self.max_connections);
-        let config = BrokerConfig::default().with_core(core);
+            .with_max_connections(MAX_CONNECTIONS);
+        let stock = StockConfig::default().with_max_bytes(MOST_IN_QUEUES);
+        let limits = Limits::default().with_max_payload(MAX_PAYLOAD).with_max_links(MAX_LINKS);
+        Setup { core, stock, limits, idle: Duration::ZERO }
+    }
+}
+
+impl Setup {
+    pub(in crate::abuse) fn with_max_links(mut self, links: u32) -> Setup {
+        self.limits.max_links = links;
+        self
+    }
+
+    pub(super) fn broker<'f, F: Fixture>(self, manager: Lent<'f, F>) -> Broker<ConnectionHandler, Lent<'f, F>> {
+        let config = BrokerConfig::default().with_core(self.core);
         let config = config.with_read_block(READ_BLOCK).with_reads_per_turn(READS_PER_TURN);
-        let limits = Limits::default().with_max_payload(MAX_PAYLOAD).with_max_links(self.max_links);
-        let native = Native::new(limits).with_idle_timeout(self.idle);
-        let handler = ConnectionHandler::with_config(self.stock.clone());
-        Broker::with_config(handler, manager, native, config)
+        let native = Native::new(self.limits).with_idle_timeout(self.idle);
+        Broker::with_config(ConnectionHandler::with_config(self.stock), manager, native, config)
     }
 }
