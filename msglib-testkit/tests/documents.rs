@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests, and what they share")]
 
+use msglib_testkit::abuse::cases;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "PROTOCOL.md",
+    "docs/abuse.md",
     "docs/ladder.md",
     "docs/limits.md",
     "docs/performance.md",
@@ -93,4 +96,13 @@ fn read_sources(directory: &Path, sources: &mut String) {
             sources.push_str(&std::fs::read_to_string(&path).unwrap());
         }
     }
+}
+
+#[test]
+fn every_case_of_the_abuse_suite_is_in_its_table() {
+    let text = read("docs/abuse.md");
+    let told: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let unique: BTreeSet<&str> = told.iter().copied().collect();
+    assert_eq!(unique, cases::NAMES.iter().copied().collect());
+    assert_eq!(unique.len(), told.len(), "none twice");
 }
