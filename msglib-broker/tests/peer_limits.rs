@@ -140,6 +140,7 @@ fn answers_that_are_not_taken_stop_the_reading_at_the_reserve_and_once_is_counte
     bench.send(id, &(1..=12).map(ping).collect::<Vec<_>>());
     assert!(!bench.core.wants_input(id));
     assert_eq!(bench.core.counters().reserve_limits, 2);
+    assert_eq!(bench.core.counters().frame_turns_cut, 0, "it was not for its turn that the last one waits");
 }
 
 #[test]

@@ -62,6 +62,12 @@ fn requests_in_all_services_leave_room_for_the_queues() {
     bench.send(alice, &[ask(3, 2, LARGE)]);
     bench.end(alice);
     bench.end(bob);
+    // One that asks itself: with its link the service goes, and what waits in it.
+    let (alone, kind, name) = (client(&mut bench, "alone"), ChannelKind::SERVICE, ChannelName::id(9));
+    let both = Open { link: 1, publishes: true, consumes: true, kind, name, arguments: b"" };
+    bench.send(alone, &[Frame::Open(both), ask(1, 1, LARGE)]);
+    assert_eq!(bench.core.handler().load().request_bytes, 200);
+    bench.end(alone);
     let load = bench.core.handler().load();
     assert_eq!((load.request_bytes, load.reply_bytes, load.services, load.bytes), (0, 0, 0, 0));
 }
@@ -113,4 +119,13 @@ fn replies_that_nobody_takes_leave_room_for_those_that_somebody_does() {
     assert_eq!(bench.core.handler().load().reply_bytes, 0);
     bench.send(bob, &[reply(1, 6)]);
     assert_eq!(bench.core.handler().counters().reply_limits, 2, "no more than those two");
+
+    // What waits for a caller goes with it.
+    bench.room.insert(deaf, 0);
+    bench.send(deaf, &[ask(1, 7, b""), ask(1, 8, b"")]);
+    bench.send(bob, &[reply(1, 7)]);
+    bench.send(bob, &[reply(1, 8)]);
+    assert!(bench.core.handler().load().reply_bytes > 0);
+    bench.end(deaf);
+    assert_eq!((bench.core.handler().load().reply_bytes, bench.core.handler().services().count()), (0, 2));
 }
