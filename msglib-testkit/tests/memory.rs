@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and what they share")]
 
 use msglib_broker::queue::{DispatchKind, OrderKind, Redelivery};
-use msglib_broker::{Bytes, Instant, NewMessage, Payload, Queue, QueueConfig, Store};
+use msglib_broker::{
+    Bytes, ConnectionHandler, Core, CoreConfig, Instant, Native, NewMessage, Payload, Queue, QueueConfig, Store,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ fn what_waits_takes_little_more_than_its_payload() {
     at_most(128 + 96, "one with everything", each_of_many(everything, with_all));
     at_most(512, "an empty queue", each_queue(0));
     at_most(1_723, "a queue with ten messages", each_queue(10));
+    at_most(2_048, "a queue of the stock handler with ten messages", each_stock_queue(10));
     at_most(512, "a message of 16 bytes in a block of 256 KiB that nobody else needs", each_of_small_from_a_block());
 }
 
@@ -82,6 +85,23 @@ fn each_queue(messages: usize) -> usize {
     let each = held(&region).div_ceil(QUEUES) + size_of::<Queue<u32>>();
     queues.into_iter().for_each(|queue| queue.discard(&mut store));
     each
+}
+
+/// The same of a broker's queues, with their names, which are numbers, and their places in the table.
+fn each_stock_queue(messages: usize) -> usize {
+    // Above what doubles, as it is most of the time: not just behind it.
+    const QUEUES: u64 = 12_000;
+    let mut core = Core::new(ConnectionHandler::new(), Native::default(), CoreConfig::default(), 1);
+    core.act(Instant::ZERO, |handler, cx| handler.publish(cx, 0, NewMessage::from(&PAYLOAD))).unwrap();
+    let region = Region::new(ALLOCATOR);
+    core.act(Instant::ZERO, |handler, cx| {
+        for _ in 0..messages {
+            for name in 1..=QUEUES {
+                handler.publish(cx, name, NewMessage::from(&PAYLOAD)).unwrap();
+            }
+        }
+    });
+    held(&region).div_ceil(QUEUES as usize)
 }
 
 /// The bytes that each message holds on to that is a small piece of a large block.
