@@ -120,27 +120,43 @@ impl InFlight {
         self.held += count;
     }
 
-    /// Takes out those of `tags` that are in flight, and says how many.
+    /// Whether these tags begin with the oldest delivery: as they do where consumers ack in order.
     #[inline]
-    pub(super) fn take(&mut self, tags: RangeInclusive<u64>, mut settle: impl FnMut(Held)) -> usize {
-        let Some((first, last)) = self.indices(&tags) else { return 0 };
+    pub(super) fn begins_with(&self, tags: &RangeInclusive<u64>) -> bool {
+        *tags.start() <= self.first_tag()
+    }
+
+    /// Takes out those of `tags` that are in flight, and says how many. The tags [begin](Self::begins_with) with the oldest delivery.
+    #[inline]
+    pub(super) fn take_first(&mut self, tags: &RangeInclusive<u64>, mut settle: impl FnMut(Held)) -> usize {
+        let Some((_, last)) = self.indices(tags) else { return 0 };
         let mut count = 0;
-        let mut settle = |slot: &mut Slot| {
+        self.before += last as u64 + 1;
+        self.slots.drain(..=last).for_each(|mut slot| {
             if let Some(held) = slot.take() {
                 count += 1;
                 settle(held);
             }
-        };
-        if first == 0 {
-            self.before += last as u64 + 1;
-            self.slots.drain(..=last).for_each(|mut slot| settle(&mut slot));
-        } else {
-            let mut at = self.skip_settled(first);
-            while at <= last {
-                settle(&mut self.slots[at]);
-                at = self.skip_settled(at + 1);
+        });
+        self.taken(count)
+    }
+
+    /// As [`take_first`](Self::take_first), whatever the tags are.
+    pub(super) fn take(&mut self, tags: &RangeInclusive<u64>, mut settle: impl FnMut(Held)) -> usize {
+        let Some((first, last)) = self.indices(tags) else { return 0 };
+        let (mut count, mut at) = (0, self.skip_settled(first));
+        while at <= last {
+            if let Some(held) = self.slots[at].take() {
+                count += 1;
+                settle(held);
             }
+            at = self.skip_settled(at + 1);
         }
+        self.taken(count)
+    }
+
+    #[inline]
+    fn taken(&mut self, count: usize) -> usize {
         while self.slots.front().is_some_and(Slot::is_settled) {
             self.slots.pop_front();
             self.before += 1;

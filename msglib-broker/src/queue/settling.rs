@@ -1,5 +1,6 @@
 //! What becomes of deliveries: they are done with, come back, or live on.
 
+use super::consumer::Consumer;
 use super::departed::Fate;
 use super::in_flight::Held;
 use super::message::{MessageId, MessageInfo, Place};
@@ -52,20 +53,15 @@ impl<C> Queue<C> {
     /// The deliveries with these tags are done with. Returns how many were in flight.
     pub fn ack(&mut self, store: &mut Store, now: Instant, id: ConsumerId, tags: RangeInclusive<u64>) -> usize {
         let Queue { consumers, special, books, config, .. } = self;
-        let Some(consumer) = consumers.get_mut(id) else { return 0 };
-        let (mut bytes, mut plain) = (0, 0);
-        let settled = consumer.in_flight.take(tags, |held| match held {
-            Held::Plain(payload, _) => {
-                plain += 1;
-                bytes += payload.len() + OVERHEAD;
-                store.remove(payload);
-            }
-            Held::Record(ticket) => {
-                if let Some(special) = special {
-                    special.acked(&mut Env { config, books, store, now }, ticket);
-                }
-            }
-        });
+        let Some(Consumer { in_flight, .. }) = consumers.get_mut(id) else { return 0 };
+        let env = Env { config, books, store, now };
+        let mut acks = Acks { special: special.as_deref_mut(), env, plain: 0, bytes: 0 };
+        // A closure for each, so that the one that matters is part of its loop.
+        let settled = match in_flight.begins_with(&tags) {
+            true => in_flight.take_first(&tags, |held| acks.settle(held)),
+            false => in_flight.take(&tags, |held| acks.settle(held)),
+        };
+        let Acks { plain, bytes, .. } = acks;
         books.less(plain, bytes);
         books.acked += settled as u64;
         books.in_flight -= settled as u64;
@@ -165,13 +161,41 @@ impl<C> Queue<C> {
         consumer.in_flight.for_each(&tags, |tag, held| {
             given_up.push((tag, held.ticket(|payload, id| Special::record(&mut special.messages, payload, id))));
         });
-        consumer.in_flight.take(tags, |_| {});
+        consumer.in_flight.take(&tags, |_| {});
         self.books.in_flight -= given_up.len() as u64;
         let mut env = Env { config: &self.config, books: &mut self.books, store, now };
         let count = given_up.len();
         given_up.into_iter().for_each(|held| act(special, &mut env, held));
         self.update_plain();
         count
+    }
+}
+
+/// Deliveries that are done with.
+struct Acks<'a> {
+    special: Option<&'a mut Special>,
+    env: Env<'a>,
+    /// Those without a record: how many, and their bytes.
+    plain: usize,
+    bytes: usize,
+}
+
+impl Acks<'_> {
+    // For each message.
+    #[inline(always)]
+    fn settle(&mut self, held: Held) {
+        match held {
+            Held::Plain(payload, _) => {
+                self.plain += 1;
+                self.bytes += payload.len() + OVERHEAD;
+                self.env.store.remove(payload);
+            }
+            Held::Record(ticket) => {
+                if let Some(special) = &mut self.special {
+                    special.acked(&mut self.env, ticket);
+                }
+            }
+        }
     }
 }
 
