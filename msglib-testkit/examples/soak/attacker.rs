@@ -64,6 +64,10 @@ impl<'s> Attacker<'s> {
                 drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
                 return false;
             }
+            Some(Act::Stay) => {
+                self.acts = [].iter();
+                self.temper = Temper::Stubborn;
+            }
             None => return self.temper != Temper::Hasty && self.read(),
         }
         true

@@ -15,6 +15,8 @@ pub(crate) struct Server {
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     pub(crate) address: SocketAddr,
+    /// The witnesses' door.
+    pub(crate) witnesses: SocketAddr,
 }
 
 pub(crate) type Report = BTreeMap<String, u64>;
@@ -27,8 +29,9 @@ impl Server {
         let orders = child.stdin.take().ok_or("the broker has no standard input")?;
         let stdout = child.stdout.take().ok_or("the broker has no standard output")?;
         let mut answers = BufReader::new(stdout).lines();
-        let address = answers.next().ok_or("the broker has ended before it listened")??.parse()?;
-        Ok(Server { child, orders, answers, address })
+        let addresses = answers.next().ok_or("the broker has ended before it listened")??;
+        let (address, witnesses) = addresses.split_once(' ').ok_or("the broker has said one address, not two")?;
+        Ok(Server { child, orders, address: address.parse()?, witnesses: witnesses.parse()?, answers })
     }
 
     pub(crate) fn order(&mut self, order: &str) -> Result<()> {

@@ -18,6 +18,8 @@ pub(crate) enum Act {
     /// It ends its sending side.
     End,
     Reset,
+    /// It says nothing more, and waits for what the broker will do.
+    Stay,
 }
 
 pub(crate) type Script = Vec<Act>;

@@ -1,15 +1,20 @@
 //! A broker over sockets for minutes or hours, with all that can be unpleasant at once: honest clients who come and go, every client of
 //! the abuse suite, faults in its transport, and far too few descriptors. `cargo run --release --example soak -- --minutes 10`
 //!
-//! It storms and rests in turns. In each rest everything must be as it was in the first one: no message lost, none twice for the first
+//! It is calm, storms and rests in turns. In each rest everything must be as it was in the first one: no message lost, none twice for the first
 //! time, no connection, no byte that waits; memory and descriptors flat. The first storm only warms up.
+//!
+//! Two witnesses, whose connections have no faults, exchange messages at a steady pace: each is confirmed and delivered, and how many there are,
+//! and how long they take, is compared between the storms and the calm before them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 
 mod attacker;
 mod child;
+mod hoarder;
 mod learn;
 mod random;
 mod serve;
+mod witness;
 mod worker;
 
 use attacker::Attacker;
@@ -19,6 +24,7 @@ use lexopt::prelude::*;
 use random::Random;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use witness::{Company, Seen, Witnesses};
 use worker::{Tally, Worker};
 
 type Result<T> = core::result::Result<T, Box<dyn std::error::Error>>;
@@ -37,6 +43,10 @@ const ATTACKERS: usize = 80;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much more memory than in the first half of the rests there may be in the second: pages that the allocator has not given back.
 const SLACK: u64 = 2 << 20;
+/// What the witnesses must keep of their service in a storm: by far less than they do keep, for the machine may be busy with other things.
+const SHARE: f64 = 0.5;
+/// One of so many attackers is a hoarder.
+const HOARDERS: u64 = 8;
 
 fn main() -> ExitCode {
     match run() {
@@ -75,18 +85,24 @@ struct Rest {
 }
 
 fn soak(length: Duration, seed: u64) -> Result<()> {
-    let scripts = learn::scripts();
+    let (scripts, hoarder) = (learn::scripts(), hoarder::script()?);
     let learned = scripts.iter().map(Vec::len).sum::<usize>();
     println!("{learned} clients learned from the abuse suite; {WORKERS} honest ones and {ATTACKERS} of those at once");
     let mut server = Server::start(seed)?;
-    let mut crowd = Crowd::new(&scripts, seed);
+    let mut witnesses = Witnesses::start(server.witnesses);
+    let mut crowd = Crowd::new(&scripts, &hoarder, seed);
     let storm = (length / 30).clamp(Duration::from_secs(1), Duration::from_secs(15));
     let end = Instant::now() + length;
     let mut rests = Vec::new();
     crowd.storm(&server, storm)?;
     let (_, fresh) = crowd.rest(&mut server)?;
     while rests.len() < 2 || Instant::now() + storm < end {
+        witnesses.watch(Company::Honest)?;
+        crowd.calm(&server, storm / 3)?;
+        witnesses.watch(Company::Abusive)?;
+        server.order("resume")?;
         crowd.storm(&server, storm)?;
+        witnesses.rest()?;
         let (report, rest) = crowd.rest(&mut server)?;
         println!("{}", line(&report, rest, &crowd.tally));
         if rest.descriptors != fresh.descriptors {
@@ -97,6 +113,10 @@ fn soak(length: Duration, seed: u64) -> Result<()> {
     let report = server.report()?;
     println!("\n{}", report.iter().map(|(name, number)| format!("{name} {number}")).collect::<Vec<_>>().join(", "));
     println!("{:?}", crowd.tally);
+    if report["inbound-limits"] == 0 {
+        return Err("the limit on what has come and is not whole was never met".into());
+    }
+    compare(witnesses.end()?)?;
     judge(&rests, server.peak_resident()?)
 }
 
@@ -131,9 +151,31 @@ fn judge(rests: &[Rest], peak: u64) -> Result<()> {
     }
 }
 
+/// Whether the witnesses had what they should in bad company.
+fn compare([calm, storm]: [Seen; 2]) -> Result<()> {
+    for (seen, name) in [(&calm, "calm"), (&storm, "storm")] {
+        let (messages, seconds) = (seen.messages(), seen.time.as_secs_f64());
+        let (median, p99) = (seen.percentile(50), seen.percentile(99));
+        println!(
+            "witnesses in a {name}: {messages} messages in {seconds:.1} s, all confirmed and delivered, {} times busy at first; \
+             median {median:.0} µs, p99 {p99:.0} µs",
+            seen.busy
+        );
+    }
+    let ratio = |of: &dyn Fn(&Seen) -> f64| of(&storm) / of(&calm).max(f64::MIN_POSITIVE);
+    let share = ratio(&Seen::rate);
+    let (median, p99) = (ratio(&|seen| seen.percentile(50)), ratio(&|seen| seen.percentile(99)));
+    println!("a storm to a calm: {share:.2} of the messages, median latency × {median:.2}, p99 × {p99:.2}");
+    match share >= SHARE {
+        true => Ok(()),
+        false => Err(format!("the witnesses keep {share:.2} of their service, and {SHARE} is the least").into()),
+    }
+}
+
 /// Everybody but the broker.
 struct Crowd<'s> {
     scripts: &'s [Vec<Script>],
+    hoarder: &'s Script,
     workers: Vec<Worker>,
     attackers: Vec<Attacker<'s>>,
     random: Random,
@@ -141,9 +183,18 @@ struct Crowd<'s> {
 }
 
 impl<'s> Crowd<'s> {
-    fn new(scripts: &'s [Vec<Script>], seed: u64) -> Crowd<'s> {
+    fn new(scripts: &'s [Vec<Script>], hoarder: &'s Script, seed: u64) -> Crowd<'s> {
         let workers = (0..WORKERS).map(Worker::new).collect();
-        Crowd { scripts, workers, attackers: Vec::new(), random: Random::new(seed), tally: Tally::default() }
+        Crowd { scripts, hoarder, workers, attackers: Vec::new(), random: Random::new(seed), tally: Tally::default() }
+    }
+
+    /// Honest clients alone, over a transport without faults.
+    fn calm(&mut self, server: &Server, length: Duration) -> Result<()> {
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            self.turn(server, false)?;
+        }
+        Ok(())
     }
 
     fn storm(&mut self, server: &Server, length: Duration) -> Result<()> {
@@ -152,7 +203,8 @@ impl<'s> Crowd<'s> {
             if self.attackers.len() < ATTACKERS {
                 // Each case as often as any other, however many clients it has.
                 let case = self.random.one_of(self.scripts);
-                let script = self.random.one_of(case);
+                let is_hoarder = self.random.below(HOARDERS) == 0;
+                let script = if is_hoarder { self.hoarder } else { self.random.one_of(case) };
                 self.attackers.extend(Attacker::new(server.address, script, &mut self.random));
             }
             self.turn(server, false)?;
@@ -196,7 +248,6 @@ impl<'s> Crowd<'s> {
         }
         self.workers.iter_mut().for_each(Worker::forget_unknown);
         let rest = Rest { resident: server.resident()?, descriptors: server.descriptors()? };
-        server.order("resume")?;
         Ok((report, rest))
     }
 }

@@ -6,7 +6,8 @@ use msglib_broker::{
     Broker, BrokerConfig, ConnectionHandler, ConnectionManager, CoreConfig, Native, QueueConfig, StockConfig,
 };
 use msglib_io_epoll::EpollSocketManager;
-use msglib_proto::{Limits, OwnedName};
+use msglib_proto::transport::CompositeConnectionManager;
+use msglib_proto::{ChannelName, Limits, OwnedName};
 use msglib_testkit::faults::{Fault, FaultPlan, Faulty, Severity};
 use nix::sys::resource::{Resource, setrlimit};
 use std::io::{BufRead, Write};
@@ -19,13 +20,17 @@ const DEADLINE: Duration = Duration::from_millis(500);
 const DESCRIPTORS: u64 = 128;
 const CONNECTIONS: usize = 110;
 
-type SoakBroker = Broker<ConnectionHandler, Faulty<EpollSocketManager>>;
+/// The faulty door is everybody's; the other one is the witnesses'.
+type Doors = CompositeConnectionManager<(Faulty<EpollSocketManager>, EpollSocketManager)>;
+type SoakBroker = Broker<ConnectionHandler, Doors>;
 
 pub(crate) fn serve(seed: u64) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS)?;
     let mut broker = broker(seed)?;
-    let address = broker.connection_manager().inner().local_addr().ok_or("the manager has no listener")?;
-    say(&address.to_string())?;
+    let (faulty, plain) = broker.connection_manager().members();
+    let addresses = [faulty.inner(), plain].map(EpollSocketManager::local_addr);
+    let [Some(address), Some(witnesses)] = addresses else { return Err("a manager has no listener".into()) };
+    say(&format!("{address} {witnesses}"))?;
 
     let (orders, to_do) = mpsc::channel();
     let stop = broker.stopper();
@@ -42,8 +47,8 @@ pub(crate) fn serve(seed: u64) -> Result<()> {
         broker.process_connections()?;
         while let Ok(order) = to_do.try_recv() {
             match order.as_str() {
-                "heal" => broker.connection_manager_mut().heal(),
-                "resume" => broker.connection_manager_mut().resume(),
+                "heal" => broker.connection_manager_mut().members_mut().0.heal(),
+                "resume" => broker.connection_manager_mut().members_mut().0.resume(),
                 "clear" => clear(&mut broker),
                 "report" => say(&report(&broker))?,
                 other => return Err(format!("an order that nobody knows: {other}").into()),
@@ -55,7 +60,7 @@ pub(crate) fn serve(seed: u64) -> Result<()> {
 }
 
 fn broker(seed: u64) -> Result<SoakBroker> {
-    let sockets = EpollSocketManager::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)))?;
+    let sockets = || EpollSocketManager::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
     // All that keeps to the contract, but for what would end the broker itself.
     let plan = FaultPlan::new(seed)
         .with_all(Severity::Passing, 0.01)
@@ -71,42 +76,51 @@ fn broker(seed: u64) -> Result<SoakBroker> {
         .with_high_water(64 * 1024)
         .with_reserve(16 * 1024)
         .with_max_outbound(128 * 1024)
-        .with_max_inbound(256 * 1024);
+        .with_max_inbound(96 * 1024);
     let config = BrokerConfig::default().with_core(core).with_read_block(16 * 1024);
     let queue = QueueConfig::default().with_max_messages(2_000).with_max_bytes(4 << 20);
     let stock = StockConfig::default().with_queue(queue).with_max_queues(500).with_max_bytes(16 << 20);
     let dialect =
         Native::new(Limits::default().with_max_payload(65_536).with_max_links(8)).with_idle_timeout(4 * DEADLINE);
     let handler = ConnectionHandler::with_config(stock);
-    Ok(Broker::with_config(handler, Faulty::new(sockets, plan), dialect, config))
+    let doors = CompositeConnectionManager::new((Faulty::new(sockets()?, plan), sockets()?));
+    Ok(Broker::with_config(handler, doors, dialect, config))
 }
 
 /// Deletes what the attackers have left.
 fn clear(broker: &mut SoakBroker) {
     broker.act(|handler, cx| {
-        let names: Vec<OwnedName> = handler.queues().map(|queue| queue.name.to_owned()).collect();
+        let theirs = handler.queues().map(|queue| queue.name).filter(|name| *name != witness());
+        let names: Vec<OwnedName> = theirs.map(|name| name.to_owned()).collect();
         for name in names {
             handler.delete(cx, name.borrow());
         }
     });
 }
 
-/// Names and numbers.
+fn witness() -> ChannelName<'static> {
+    ChannelName::from(crate::witness::QUEUE)
+}
+
+/// Names and numbers, without the witnesses' connections and their queue.
 fn report(broker: &SoakBroker) -> String {
-    let (load, counters, sockets) = (broker.load(), broker.counters(), broker.connection_manager().inner().stats());
+    let (faulty, plain) = broker.connection_manager().members();
+    let (load, counters, sockets) = (broker.load(), broker.counters(), faulty.inner().stats());
+    let theirs = broker.connections().saturating_sub(plain.stats().open);
+    let queues = broker.handler().queues().filter(|queue| queue.name != witness()).count();
     let unbalanced = broker.handler().queues().filter(|queue| !queue.ledger.is_balanced()).count();
     let (messages, _) = broker.handler().held();
     [
-        ("connections", broker.connections() as u64 + sockets.open as u64),
+        ("connections", theirs as u64 + sockets.open as u64),
         ("draining", broker.connection_manager().draining() as u64),
         ("outbound", load.outbound as u64),
         ("inbound", load.inbound as u64),
-        ("queues", broker.handler().queues().count() as u64),
+        ("queues", queues as u64),
         ("messages", messages as u64),
         ("unbalanced", unbalanced as u64),
         ("connected", counters.connected),
         ("frames", counters.frames_received),
-        ("faults", broker.connection_manager().tally().fired()),
+        ("faults", faulty.tally().fired()),
         ("protocol-errors", counters.protocol_errors),
         ("handshake-timeouts", counters.handshake_timeouts),
         ("write-timeouts", counters.write_timeouts),
