@@ -193,6 +193,8 @@ fn pings_unread<F: Fixture>(mut stage: Stage<'_, F>, key: AttackerKey) -> Outcom
         let held = stage.held();
         stage.check(held <= MOST_HELD, "no more held than the reserve and one turn's reading", held);
     }
+    let limits = stage.counters().reserve_limits;
+    stage.check(stuck < 200 || limits > 0, "the reserve met, where nothing more was taken", limits);
     stage.reads(key, true);
     stage.hear(key, Heard::Pong { token });
     stage.is_served(key);
