@@ -193,19 +193,25 @@ pub fn delivery_delays_of_nothing_and_for_ever<F: Fixture>(fixture: &mut F) -> O
 /// The lowest and the highest priority: the higher the sooner, and the lowest comes as well (PROTOCOL §15.2).
 pub fn delivery_priorities_at_both_ends<F: Fixture>(fixture: &mut F) -> Outcome {
     const PRIORITY: u16 = 4;
+    const LARGE: usize = 1_000;
     let mut stage = Stage::new(fixture);
     let settings = QueueSettings { order: Some(QueueOrder::Priority), ..QueueSettings::default() };
     let key = declares(&mut stage, "abuse priority", settings);
     for number in 1..=MOST {
-        let priority = if number % 2 == 0 { 255 } else { 0 };
-        stage.send(key, &raw::publish_with(1, number, PRIORITY, &[priority]));
+        // The low ones are large, so that it shows which are still there.
+        let (priority, size) = if number % 2 == 0 { (255, 0) } else { (0, LARGE) };
+        stage.send(key, &raw::publish_with(1, number, PRIORITY, &[&[priority][..], &vec![0; size]].concat()));
     }
     stage.hear(key, Heard::Confirmed { upto: MOST });
+    stage.send(key, &raw::credit(1, MOST / 2));
+    is_delivered(&mut stage, key, MOST / 2);
+    settles(&mut stage, key, [1, MOST / 2], &[0], MOST / 2);
+    let (_, bytes) = stage.handler().held();
+    stage.check(bytes >= MOST as usize / 2 * LARGE, "the low ones still there", bytes);
     stage.send(key, &raw::credit(1, MOST));
-    is_delivered(&mut stage, key, MOST);
-    // The first half was the highest: what goes back lower than low comes behind.
-    settles(&mut stage, key, [1, MOST / 2], &[1, 0, 2, 0], MOST / 2);
-    settles(&mut stage, key, [1, MOST], &[0], MOST / 2);
+    stage.hear(key, Heard::Delivery { tag: MOST, count: 1 });
+    // Again, with the highest: at once.
+    settles(&mut stage, key, [1, MOST], &[1, 0, 2, 255], MOST / 2);
     stage.send(key, &raw::credit(1, u64::MAX));
     stage.hear(key, Heard::Delivery { tag: MOST + MOST / 2, count: 2 });
     settles(&mut stage, key, [1, u64::MAX], &[0], MOST / 2);
