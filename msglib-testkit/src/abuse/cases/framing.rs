@@ -189,7 +189,7 @@ pub fn framing_empty_frames_without_end<F: Fixture>(fixture: &mut F) -> Outcome 
 /// A large message in segments of one byte costs work in proportion to its bytes: a few reads for each, whether there are few or twice as many,
 /// and in each step no more memory than the frame.
 pub fn framing_a_large_frame_in_segments_of_one_byte<F: Fixture>(fixture: &mut F) -> Outcome {
-    const SIZE: usize = if cfg!(debug_assertions) { 500 } else { 10_000 };
+    const SIZE: usize = if cfg!(debug_assertions) { 500 } else { 3_000 };
     const READS: u64 = 4;
     let mut stage = Stage::new(fixture);
     for size in [SIZE, 2 * SIZE] {
