@@ -156,7 +156,7 @@ pub fn names_with_nested_wildcards<F: Fixture>(fixture: &mut F) -> Outcome {
 /// Names and names: of queues that nobody has a link to no more are kept than there may be, of subscriptions none.
 pub fn names_without_end<F: Fixture>(fixture: &mut F) -> Outcome {
     const MOST: usize = 100;
-    const LINKS: u32 = 64;
+    const LINKS: u32 = 1_000;
     let stock = Setup::default().stock.with_max_queues(MOST);
     let mut stage = Stage::with(fixture, Setup { stock, ..Setup::default().with_max_links(4 * LINKS) });
     let key = stage.connect();
