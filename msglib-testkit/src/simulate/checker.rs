@@ -2,6 +2,7 @@
 
 use super::books::Account;
 use super::facts::{ConnectionNumber, Facts};
+use super::own::Note;
 use super::setup::Setup;
 use core::fmt;
 use msglib_broker::{ConnectionId, Counters};
@@ -107,6 +108,8 @@ pub enum Seen<'a> {
     Ended(ConnectionNumber, Ended),
     /// The broker has told its handler something.
     Told(Told),
+    /// A channel of one's own was told something.
+    Noted(Note),
     /// The broker was replaced by another one.
     Restarted {
         /// With a new handler.

@@ -7,7 +7,18 @@ use std::rc::Rc;
 
 /// What a planned panic unwinds with, so that it is not taken for one of the handler's own.
 #[derive(Debug)]
-pub(super) struct Planned;
+pub(super) enum Planned {
+    /// Before the handler sees an event, so that it can go on in another broker.
+    BeforeEvent,
+    /// In a hook, where nobody knows how far it got.
+    InHook,
+}
+
+/// Panics as a hook of the user's might.
+pub(super) fn panic_in_hook() -> ! {
+    // Without the hook that would print it: it is no news.
+    std::panic::resume_unwind(Box::new(Planned::InHook))
+}
 
 /// A handle on the handler, for the broker.
 pub(super) struct Guest<H> {
@@ -35,7 +46,7 @@ impl<H> Room<H> {
             Some(0) => {
                 self.fuse = None;
                 // Without the hook that would print it: it is no news.
-                std::panic::resume_unwind(Box::new(Planned));
+                std::panic::resume_unwind(Box::new(Planned::BeforeEvent));
             }
             Some(left) => *left -= 1,
             None => {}

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `streams`, `setup`, `schedule` | from a seed to limits and to a list of operations, each of which means something alone |
 //! | `world`, `client`, `guest`, `play` | the broker, the clients' ends, the handler inside, and what an operation does |
+//! | `own` | clients of channels of one's own, and what they and the channels know |
 //! | `featured` | clients of topics and services, and what they know |
 //! | `facts` | the independent model: what the clients know for certain |
 //! | `checker`, `checkers`, `books` | what is a violation |
@@ -20,6 +21,7 @@ mod client;
 mod facts;
 pub mod featured;
 mod guest;
+pub mod own;
 mod play;
 mod report;
 mod schedule;

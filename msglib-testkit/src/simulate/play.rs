@@ -23,6 +23,8 @@ impl<H: Handler + 'static> World<'_, H> {
             Operation::Featured(client, deed) => return self.do_deed(client, deed),
             Operation::Host(queue, act) => return Ok(self.setup.featured > 0 && self.host(queue, act)),
             Operation::Decide { pick, yes } => return Ok(self.decide(pick, yes)),
+            Operation::Own(client, deed) => return self.do_own(client, deed),
+            Operation::Answer { pick, answer } => return Ok(self.setup.own > 0 && self.answer_own(pick, answer)),
             Operation::Steps(count) => {
                 for _ in 0..count {
                     self.tick()?;
@@ -359,6 +361,9 @@ impl<H: Handler + 'static> World<'_, H> {
     pub(super) fn wind_up(&mut self) -> Result<(), Violation> {
         self.heal()?;
         self.rest()?;
+        if self.setup.own > 0 {
+            self.drain_own()?;
+        }
         self.drain()?;
         if self.setup.featured > 0 {
             self.drain_featured()?;

@@ -4,6 +4,7 @@
 //! schedule from which any of them are taken out is a schedule as well, and shrinking needs to know nothing else.
 
 use super::featured::{Deed, HostAct, JOBS, draw, draw_host};
+use super::own::{self, Answer, OwnDeed};
 use super::setup::Setup;
 use super::streams::{Random, Streams};
 use core::fmt;
@@ -17,6 +18,15 @@ pub enum Operation {
     Client(usize, Action),
     /// A client of the features.
     Featured(usize, Deed),
+    /// A client of channels of one's own.
+    Own(usize, OwnDeed),
+    /// The host program answers somebody who waits for a link.
+    Answer {
+        /// Who, counted round.
+        pick: usize,
+        /// What it says.
+        answer: Answer,
+    },
     /// The host program, with a queue that has settings.
     Host(usize, HostAct),
     /// The host program decides about somebody who waits at the door.
@@ -203,6 +213,14 @@ pub(super) fn schedule(setup: &Setup, streams: &mut Streams) -> Vec<Operation> {
                 operations.push(Operation::Host(queue, act));
             }
         }
+        if setup.own > 0 && streams.own.chance(250) {
+            let client = streams.own.below(setup.own);
+            operations.push(Operation::Own(client, own::draw(&mut streams.own, setup.process_every > 0)));
+            if is_due(&mut streams.own, 6) {
+                let (pick, answer) = own::draw_answer(&mut streams.own);
+                operations.push(Operation::Answer { pick, answer });
+            }
+        }
         if is_due(&mut streams.workload, setup.rest_every) {
             operations.push(Operation::Rest);
         }
@@ -342,6 +360,8 @@ impl fmt::Display for Operation {
         match *self {
             Operation::Client(client, action) => write!(f, "client {client}: {action}"),
             Operation::Featured(client, deed) => write!(f, "client {client} of the features: {deed}"),
+            Operation::Own(client, deed) => write!(f, "client {client} of channels of one's own: {deed}"),
+            Operation::Answer { answer, .. } => write!(f, "the host program {answer}"),
             Operation::Host(queue, act) => write!(f, "the host program: {act:?} {}", JOBS[queue]),
             Operation::Decide { yes: true, .. } => f.write_str("the host program lets somebody in"),
             Operation::Decide { yes: false, .. } => f.write_str("the host program sends somebody away"),

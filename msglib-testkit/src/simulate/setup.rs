@@ -1,6 +1,7 @@
 //! What holds for one run: how many there are of what, and every limit. A random subset of the limits is at its least (swarm).
 
 use super::featured::Door;
+use super::own::Diary;
 use super::streams::Random;
 use crate::faults::{FaultPlan, Severity};
 use msglib_broker::{BrokerConfig, CoreConfig, QueueConfig, StockConfig};
@@ -16,6 +17,10 @@ pub struct Setup {
     pub queues: usize,
     /// Clients beside them that use topics and services, 0 to 16; see [`Simulation::featured`](super::Simulation::featured).
     pub featured: usize,
+    /// Clients beside them that use channels of one's own, 0 to 16; see [`Simulation::own_channels`](super::Simulation::own_channels).
+    pub own: usize,
+    /// What those channels were told.
+    pub diary: Diary,
     /// The settings of the queues that they use: [`JOBS`](super::featured::JOBS).
     pub jobs: Vec<QueueSettings>,
     /// Who waits at the broker's door; see [`stock_handler`](super::featured::stock_handler).
@@ -69,6 +74,8 @@ impl Setup {
             clients: 2 + random.below(5),
             queues: 1 + random.below(3),
             featured: 0,
+            own: 0,
+            diary: Diary::default(),
             door: Door::default(),
             operations,
             stock: stock(random, payload),

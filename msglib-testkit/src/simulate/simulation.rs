@@ -51,6 +51,7 @@ pub struct Simulation<H> {
     before: Option<BeforeEach>,
     is_own: bool,
     featured: usize,
+    own: usize,
 }
 
 type Adjust = Rc<dyn Fn(&mut Setup)>;
@@ -61,6 +62,9 @@ const OPERATIONS: usize = 7_500;
 
 /// Clients of the features that come with the stock handler.
 const FEATURED: usize = 3;
+
+/// Clients of channels of one's own that come with it.
+const OWN: usize = 3;
 
 impl Simulation<ConnectionHandler> {
     /// The run of `seed` with the stock handler, 7,500 operations, and every checker.
@@ -81,9 +85,10 @@ impl Simulation<ConnectionHandler> {
             before: None,
             is_own: false,
             featured: 0,
+            own: 0,
         };
         let simulation = simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues);
-        simulation.featured(FEATURED)
+        simulation.featured(FEATURED).own_channels(OWN)
     }
 }
 
@@ -110,8 +115,9 @@ impl<H: Handler + 'static> Simulation<H> {
         let Simulation { seed, operations, parts, adjust, keep, is_calm, before, .. } = self;
         let parts = Parts { make: Rc::new(make), books: None, decorate: parts.decorate, host: None };
         let checkers = Vec::new();
+        let (is_own, featured, own) = (true, 0, 0);
         let simulation =
-            Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own: true, featured: 0 };
+            Simulation { seed, operations, parts, checkers, adjust, keep, is_calm, before, is_own, featured, own };
         simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues)
     }
 
@@ -122,6 +128,15 @@ impl<H: Handler + 'static> Simulation<H> {
         let is_new = self.featured == 0 && clients > 0;
         let simulation = Simulation { featured: clients.min(16), ..self };
         if is_new { simulation.check_all(checkers::of_features) } else { simulation }
+    }
+
+    /// With so many clients, up to 16, that use channels of one's own, a cell and a barrier, whose links the host program may decide about
+    /// later; and the checkers of these: 3 with the stock handler, none with another one. What is around the stock handler can make it with
+    /// [`stock_handler`](super::featured::stock_handler).
+    pub fn own_channels(self, clients: usize) -> Simulation<H> {
+        let is_new = self.own == 0 && clients > 0;
+        let simulation = Simulation { own: clients.min(16), ..self };
+        if is_new { simulation.check_all(checkers::of_own_channels) } else { simulation }
     }
 
     /// Without any checker but for panics; for handlers whose channels are no work queues. Add those that hold:
@@ -228,6 +243,10 @@ impl<H: Handler + 'static> Simulation<H> {
         let mut streams = Streams::new(self.seed);
         let mut setup = Setup::new(&mut streams.setup, self.operations);
         setup.featured = self.featured;
+        setup.own = self.own;
+        if self.own > 0 {
+            setup.broker.core.max_pending_answers = streams.own.pick(&[1, 2, 1_024]);
+        }
         self.adjust.iter().for_each(|adjust| adjust(&mut setup));
         if is_calm {
             setup.faults = FaultPlan::new(0);

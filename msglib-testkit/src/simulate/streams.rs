@@ -63,6 +63,8 @@ pub(super) struct Streams {
     pub(super) broker: Random,
     /// What the clients of the features do.
     pub(super) featured: Random,
+    /// What the clients of channels of one's own do.
+    pub(super) own: Random,
 }
 
 impl Streams {
@@ -77,6 +79,7 @@ impl Streams {
             process: stream(),
             broker: stream(),
             featured: stream(),
+            own: stream(),
         }
     }
 }

@@ -7,11 +7,13 @@
 pub mod featured;
 pub mod handlers;
 pub mod output;
+pub mod own;
 pub mod transports;
 
 use handlers::Buggy;
 use msglib_broker::ConnectionHandler;
 use msglib_testkit::faults::{Fault, FaultPlan};
+use msglib_testkit::simulate::featured::stock_handler;
 use msglib_testkit::simulate::{Host, Report, Setup, Simulation, stock_books, stock_host};
 
 /// Operations of a run that looks for a planted bug.
@@ -40,6 +42,8 @@ enum Run {
     /// In what becomes of what they say.
     FeaturedHandler(featured::Rewrite),
     Transport(transports::Bug),
+    /// In channels of one's own, around them, or in who decides about links to them.
+    Own(fn(&Setup) -> ConnectionHandler),
     /// In what the host program does.
     FeaturedHost(Host<ConnectionHandler>),
     /// At the door.
@@ -51,10 +55,10 @@ enum Run {
 impl Planted {
     /// A run of the seed with the bug.
     pub fn run(&self, seed: u64) -> Report {
-        let simulation = Simulation::new(seed).operations(OPERATIONS);
+        let simulation = Simulation::new(seed).operations(OPERATIONS).own_channels(0);
         let featured = simulation.featured(CLIENTS);
         // The others are found with their known seeds by what plain clients see.
-        let simulation = Simulation::new(seed).operations(OPERATIONS).featured(0);
+        let simulation = Simulation::new(seed).operations(OPERATIONS).featured(0).own_channels(0);
         match self.run {
             Run::FeaturedHandler(rewrite) => {
                 let simulation = featured.handler(move |setup| featured::Buggy::new(rewrite, setup)).featured(CLIENTS);
@@ -78,6 +82,7 @@ impl Planted {
                 .adjust(with_room)
                 .transport(move |manager| Box::new(output::Output::new(manager, rewrite)))
                 .run(),
+            Run::Own(make) => simulation.handler(make).own_channels(CLIENTS).books(stock_books).run(),
             Run::Transport(bug) => simulation
                 .adjust(without_faults)
                 .transport(move |manager| Box::new(transports::Broken::new(manager, bug)))
@@ -235,11 +240,34 @@ planted! {
     FeaturedDoor featured::forgets_who_waits, "I32 ", 1;
     FeaturedDoor featured::does_not_wait, "admission", 1;
     FeaturedHandler featured::allows_nothing, "I19 " | "I21 ", 5;
+    Own own::forgets_room, "I19 a watcher", 1;
+    Own own::forgets_those_who_come_late, "I19 a watcher", 1;
+    Own own::tells_again, "I19 a watcher", 1;
+    Own own::tells_the_first, "I19 a watcher", 1;
+    Own own::tells_what_it_refuses, "I19 a watcher", 1;
+    Own own::changes_values, "I19 a watcher", 1;
+    Own own::takes_what_it_refuses, "I22 a write", 1;
+    Own own::opens_early, "I19 a barrier", 1;
+    Own own::leaves_one_behind, "I19 a barrier", 1;
+    Own own::waits_for_more, "I19 a barrier", 1;
+    Own own::waits_for_those_who_left, "I19 a barrier", 7;
+    Own own::lets_one_go_alone, "I19 a barrier", 1;
+    Own own::ends_twice, "I37 a channel", 1;
+    Own own::ends_never, "I37 a channel", 1;
+    Own own::begins_twice, "I37 a channel", 1;
+    Own own::goes_on_behind_the_end, "I37 a channel", 1;
+    Own own::opens_what_nobody_may, "admission: a link", 1;
+    Own own::does_not_ask, "admission: a link", 1;
+    Own own::opens_at_once, "admission: a link", 1;
+    Own own::answers_for_another, "admission: a link", 1;
+    Own own::forgets_what_it_owes, "admission: a link", 1;
+    Own own::turns_everybody_away, "admission: who asks", 1;
     Transport transports::Bug::LosesLastWords, "I32 ", 1;
 }
 
 /// The same three frames around nothing wrong: what is caught then is not the bug.
 pub const HARMLESS: &[Planted] = &[
+    Planted { name: "channels of one's own", caught_by: &[], seed: 1, run: Run::Own(stock_handler) },
     Planted {
         name: "a wrapper with the features",
         caught_by: &[],

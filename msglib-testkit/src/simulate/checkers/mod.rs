@@ -7,9 +7,10 @@
 //! | I3 nothing unexpected, I4 nothing refused, I5 counts, I6 one holder, I7 settled is settled, I9 order, I11 credit | deliveries, as clients see them |
 //! | I12 no lost wake-up, I13 publish credit, I22 one outcome, I26 everybody is answered | points of rest |
 //! | I19 and I20 topics, I21 requests, I10 priorities, I14 and I15 times, I16 leases, I17 and I18 dead letters | clients of these [features](super::featured) |
+//! | I19 cells and barriers, I22 what is written to a cell, I37 the hooks of a channel, admission of links | clients of [channels of one's own](super::own) |
 //! | I24 what waits for a connection, I28 beginnings and ends, I25 budgets of frames | the broker that the run drives |
 //! | I32 ends, I33 the wire | frames, as clients see them |
-//! | I37 panics | every step: one that nobody planned is a violation, whatever the checkers say |
+//! | I37 panics | every step: one that nobody planned, in a handler or in a hook of a channel, is a violation, whatever the checkers say |
 //!
 //! Elsewhere: that a stalled peer does not change another's history (the rest of I24), that one seed has one trace (I35), and
 //! that memory and sockets agree (I36), need several runs, so they are tests; chunkings, round trips and arbitrary bytes
@@ -21,6 +22,8 @@ mod deliveries;
 mod door;
 mod handler;
 mod jobs;
+mod later;
+mod own;
 mod publishing;
 mod requests;
 mod topics;
@@ -60,6 +63,19 @@ pub fn of_features<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
         Box::new(topics::LastValues),
         Box::new(requests::OneAnswer::default()),
         Box::new(requests::OneResponder),
+    ]
+}
+
+/// What a broker promises to channels of one's own, and to those who wait for a link to one, and what a cell and a barrier promise: to
+/// the clients that [`Simulation::own_channels`](super::Simulation::own_channels) adds.
+pub fn of_own_channels<H: 'static>(setup: &Setup) -> Vec<Box<dyn Checker<H>>> {
+    vec![
+        Box::new(later::Decided::new(setup)),
+        Box::new(later::Pending::new(setup)),
+        Box::new(own::Hooks),
+        Box::new(own::Writes),
+        Box::new(own::Cells),
+        Box::new(own::Barriers),
     ]
 }
 

@@ -25,11 +25,7 @@ impl<H> Checker<H> for Wire {
             Seen::Received(connection, frame) => {
                 let broker = broker_state(facts, connection);
                 let link = match frame.frame_type().scope() {
-                    Scope::Link => {
-                        let featured = || facts.featured.find(connection, frame.link());
-                        let other = || featured().map_or(LinkState::Free, |link| facts.featured.link(link).state);
-                        facts.find_link(connection, frame.link()).map_or_else(other, |link| facts.link(link).state)
-                    }
+                    Scope::Link => facts.link_state(connection, frame.link()),
                     Scope::Connection | Scope::Any => LinkState::Free,
                 };
                 match ruling(Role::Broker, frame.frame_type(), broker, link) {
@@ -109,6 +105,8 @@ impl<H> Checker<H> for Ends {
                     ErrorCode::TOO_SLOW => self.longest_silence(facts, connection) >= self.write_timeout,
                     ErrorCode::SHUTTING_DOWN => !client.is_greeted,
                     ErrorCode::BAD_CREDENTIALS => !client.is_greeted && client.credentials != Credentials::None,
+                    // Too many wait for a decision already; whether that is so another checker asks.
+                    ErrorCode::BUSY => !client.is_greeted && client.credentials == Credentials::Unknown,
                     // Nobody has decided in time.
                     ErrorCode::INTERNAL => {
                         matches!(client.credentials, Credentials::Unknown | Credentials::Decided(_))

@@ -91,6 +91,7 @@ impl Facts {
             self.jobs.sent(&self.featured, link, frame, self.now);
         }
         self.featured.sent(connection, frame, self.now);
+        self.own.sent(connection, frame);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         match *frame {
             Frame::Publish { number, confirm, payload, .. } => self.published(index, number, confirm, payload.len()),
@@ -130,6 +131,7 @@ impl Facts {
             self.jobs.received(&self.featured, link, frame, self.now);
         }
         self.featured.received(connection, frame);
+        self.own.received(connection, frame);
         let Some(index) = self.find_link(connection, frame.link()) else { return };
         let link = &mut self.links[index.0];
         match *frame {
@@ -188,6 +190,7 @@ impl Facts {
             }
         }
         self.featured.ended(connection);
+        self.own.ended(connection);
     }
 
     /// The host program has decided about somebody at the door, who has given its connection's number.
@@ -205,6 +208,7 @@ impl Facts {
         self.queues.fill(QueueFacts::default());
         self.featured.begins_anew();
         self.jobs.begins_anew();
+        self.own.begins_anew();
     }
 
     /// Everything is at rest, so whoever takes part has read all, and the broker has read all of theirs.
@@ -224,12 +228,13 @@ impl Facts {
             }
         }
         self.forget_what_is_over();
-        let Facts { featured, jobs, connections, now, .. } = self;
+        let Facts { featured, jobs, own, connections, now, .. } = self;
         let takes_part = |ConnectionNumber(at): ConnectionNumber| {
             let connection = &connections[at];
             connection.is_listening && !connection.is_over && !connection.is_leaving
         };
         featured.rested(*now, takes_part);
+        own.rested(*now, takes_part);
         jobs.rested(*now, |link| {
             let link = featured.link(link);
             link.state != LinkState::Free && takes_part(link.connection)

@@ -19,7 +19,8 @@ pub use message::{MessageFacts, Outcome, Place};
 pub use queue::{QueueFacts, QueueTally};
 
 use super::featured::{Featured, Jobs};
-use msglib_proto::Instant;
+use super::own::Own;
+use msglib_proto::{Instant, LinkState};
 
 macro_rules! index {
     ($($(#[$doc:meta])* $name:ident($letter:literal);)*) => {
@@ -67,6 +68,8 @@ pub struct Facts {
     pub featured: Featured,
     /// And of queues with settings.
     pub jobs: Jobs,
+    /// What the clients of channels of one's own know.
+    pub own: Own,
     pub(in crate::simulate) is_healed: bool,
     /// The broker says goodbye to all, of its own accord.
     pub(in crate::simulate) is_ending: bool,
@@ -113,6 +116,22 @@ impl Facts {
     /// The link that has this number on the connection now.
     pub fn find_link(&self, connection: ConnectionNumber, number: u32) -> Option<LinkIndex> {
         *self.connection(connection).numbers.get((number as usize).checked_sub(1)?)?
+    }
+
+    /// The state of the link that has this number on the connection now, whatever it leads to.
+    pub fn link_state(&self, connection: ConnectionNumber, number: u32) -> LinkState {
+        let plain = self.find_link(connection, number).map(|link| self.link(link).state);
+        let featured = || self.featured.find(connection, number).map(|link| self.featured.link(link).state);
+        let own = || self.own.find(connection, number).map(|link| self.own.link(link).state);
+        plain.or_else(featured).or_else(own).unwrap_or(LinkState::Free)
+    }
+
+    /// Whether the client has a link with this number, and has not given it up.
+    pub(in crate::simulate) fn holds_link(&self, connection: ConnectionNumber, number: u32) -> bool {
+        match self.find_link(connection, number) {
+            Some(link) => !self.link(link).gave_up,
+            None => !matches!(self.link_state(connection, number), LinkState::Free | LinkState::Closing),
+        }
     }
 
     /// A message.

@@ -82,7 +82,7 @@ impl<H: Handler + 'static> World<'_, H> {
     }
 
     /// Connects if there is no connection; what comes with a feature waits for the `WELCOME`.
-    pub(super) fn is_greeted(&mut self, client: usize) -> Result<bool, Violation> {
+    pub(in crate::simulate) fn is_greeted(&mut self, client: usize) -> Result<bool, Violation> {
         if self.clients[client].is_none() {
             self.connect(client, self.setup.limits.max_payload)?;
         }

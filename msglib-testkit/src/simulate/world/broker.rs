@@ -40,11 +40,11 @@ impl<H: Handler + 'static> World<'_, H> {
             Ok(Ok(step)) => step,
             Ok(Err(error)) => return Err(contained(format!("process_connections failed: {error}"))),
             Err(panic) if panic.is::<Planned>() => {
+                let is_fresh = self.panic_is_fresh || is_in_hook(panic.as_ref());
                 self.process_faults += 1;
                 self.note(|| What::Note("the handler panics".to_owned()));
                 self.look_at_told()?;
-                let fresh = self.panic_is_fresh;
-                return self.replace_broker(false, fresh).map(|()| true);
+                return self.replace_broker(false, is_fresh).map(|()| true);
             }
             Err(panic) => return Err(contained(format!("the broker panicked: {}", words_of(panic.as_ref())))),
         };
@@ -64,17 +64,22 @@ impl<H: Handler + 'static> World<'_, H> {
         let mut told = core::mem::take(&mut self.room.borrow_mut().told);
         let result = told.drain(..).try_for_each(|told| self.seen(&Seen::Told(told)));
         self.room.borrow_mut().told = told;
-        result
+        result?;
+        for note in self.setup.diary.take() {
+            self.seen(&Seen::Noted(note))?;
+            self.facts.own.noted(note);
+        }
+        Ok(())
     }
 
     /// The broker ends, and another one begins.
-    pub(in crate::simulate) fn replace_broker(&mut self, orderly: bool, fresh: bool) -> Result<(), Violation> {
+    pub(in crate::simulate) fn replace_broker(&mut self, orderly: bool, mut fresh: bool) -> Result<(), Violation> {
         self.is_replacing = true;
         if orderly && let Some(broker) = &mut self.broker {
             match catch_unwind(AssertUnwindSafe(|| broker.shutdown(Duration::from_secs(1)))) {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(contained(format!("shutdown failed: {error}"))),
-                Err(panic) if panic.is::<Planned>() => {}
+                Err(panic) if panic.is::<Planned>() => fresh |= is_in_hook(panic.as_ref()),
                 Err(panic) => return Err(contained(format!("the broker panicked: {}", words_of(panic.as_ref())))),
             }
             self.look_at_told()?;
@@ -94,6 +99,8 @@ impl<H: Handler + 'static> World<'_, H> {
             self.ended(ghost.connection, Ended::WithBroker)?;
         }
         if fresh {
+            // What the old one was told in the end.
+            self.setup.diary.take();
             let handler = (self.parts.make)(&self.setup);
             self.room = Room::new(handler);
             self.facts.begins_anew();
@@ -167,6 +174,11 @@ fn fault_log() -> TranscriptLog {
 
 fn contained(words: String) -> Violation {
     Violation { checker: "I37 nothing but a planned panic ends a broker", words: words.into() }
+}
+
+/// Whether the handler cannot go on in another broker.
+fn is_in_hook(panic: &(dyn std::any::Any + Send)) -> bool {
+    matches!(panic.downcast_ref(), Some(Planned::InHook))
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {

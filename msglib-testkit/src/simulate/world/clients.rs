@@ -8,7 +8,7 @@ use crate::simulate::facts::ConnectionNumber;
 use crate::simulate::featured::Credentials;
 use crate::simulate::trace::What;
 use msglib_broker::Handler;
-use msglib_proto::{Feature, Frame, Hello, LinkState};
+use msglib_proto::{Feature, Frame, Hello};
 
 /// What the clients of the features offer.
 const FEATURES: u64 = Feature::Queues.bit() | Feature::Topics.bit() | Feature::Requests.bit();
@@ -28,7 +28,7 @@ impl<H: Handler + 'static> World<'_, H> {
         let is_plain = credentials == Credentials::None;
         self.note(|| What::Client { client, words: format!("connects ({connection})") });
         self.clients[client] = Some(Client::new(connection, stream, takes));
-        let features = if client >= self.first_featured() { FEATURES } else { 0 };
+        let features = if self.is_featured(client) { FEATURES } else { 0 };
         let hello = Hello {
             min_version: 1,
             max_version: 1,
@@ -44,7 +44,7 @@ impl<H: Handler + 'static> World<'_, H> {
 
     /// What a client shows at the door, if that has a keeper: now and then something for which it is not let in at once.
     fn credentials(&self, client: usize) -> Credentials {
-        if client < self.first_featured() || !self.setup.door.has_keeper() {
+        if !self.is_featured(client) || !self.setup.door.has_keeper() {
             return Credentials::None;
         }
         match self.facts.connections.len() % 7 {
@@ -53,6 +53,10 @@ impl<H: Handler + 'static> World<'_, H> {
             3 | 5 => Credentials::Unknown,
             _ => Credentials::Friend,
         }
+    }
+
+    fn is_featured(&self, client: usize) -> bool {
+        (self.first_featured()..self.first_own()).contains(&client)
     }
 
     /// The host program decides about somebody at the door.
@@ -201,13 +205,7 @@ impl<H: Handler + 'static> World<'_, H> {
         self.note(|| What::Received { client, connection, words: words(frame) });
         self.seen(&Seen::Received(connection, frame))?;
         // The client's half of the end of a link, unless that was its first (PROTOCOL §5.3).
-        let must_close = matches!(frame, Frame::Closed { .. })
-            && (self.facts.find_link(connection, frame.link()).is_some_and(|link| !self.facts.link(link).gave_up)
-                || self
-                    .facts
-                    .featured
-                    .find(connection, frame.link())
-                    .is_some_and(|link| self.facts.featured.link(link).state != LinkState::Closing));
+        let must_close = matches!(frame, Frame::Closed { .. }) && self.facts.holds_link(connection, frame.link());
         self.facts.received(connection, frame);
         let facts = self.facts.connection(connection);
         if facts.is_leaving || facts.last_word.is_some() {

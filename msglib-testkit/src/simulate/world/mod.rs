@@ -86,7 +86,7 @@ impl<'p, H: Handler + 'static> World<'p, H> {
             parts,
             facts: Facts::new(setup.queues),
             accounts: vec![None; setup.queues],
-            clients: (0..setup.clients + setup.queues + setup.featured).map(|_| None).collect(),
+            clients: (0..setup.clients + setup.queues + setup.featured + setup.own).map(|_| None).collect(),
             setup,
             clock: transport.clock(),
             transport,

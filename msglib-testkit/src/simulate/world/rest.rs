@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::simulate::checker::Violation;
+use crate::simulate::client::Client;
 use msglib_broker::Handler;
 use msglib_proto::transport::ConnectionManager;
 
@@ -42,7 +43,8 @@ impl<H: Handler + 'static> World<'_, H> {
 
     /// Who reads is read from.
     fn is_everything_said(&self) -> Result<(), Violation> {
-        let waits = self.clients.iter().flatten().find(|client| !client.has_said_all() && !client.is_stalled);
+        let is_heard = |client: &&Client| !client.is_stalled && !self.facts.own.is_waiting(client.connection);
+        let waits = self.clients.iter().flatten().find(|client| !client.has_said_all() && is_heard(client));
         match waits {
             None => Ok(()),
             Some(client) => Err(Violation {
