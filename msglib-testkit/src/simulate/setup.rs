@@ -5,7 +5,7 @@ use super::own::Diary;
 use super::streams::Random;
 use crate::faults::{FaultPlan, Severity};
 use msglib_broker::{BrokerConfig, CoreConfig, QueueConfig, StockConfig};
-use msglib_proto::{ChannelName, Limits, QueueOrder, QueueSettings};
+use msglib_proto::{ChannelName, Limits, QueueOrder, QueueOverflow, QueueSettings};
 use std::time::Duration;
 
 /// The choices of one run, made from its seed; [`Simulation::adjust`](super::Simulation::adjust) can change them.
@@ -64,9 +64,7 @@ impl Setup {
             .with_read_block(random.pick(&[1, 13, 64, 4_096, 4_096, 65_536]))
             .with_reads_per_turn(random.pick(&[1, 2, 4]));
         let pipe_capacity = random.pick(&[16, 100, 4_096, 65_536, 65_536]);
-        // Where bytes move one by one, large payloads would be most of the time.
-        let is_narrow = broker.read_block < 64 || pipe_capacity < 100;
-        let most = if is_narrow { 64 } else { limits.max_payload as usize };
+        let most = if is_narrow(&broker, pipe_capacity) { 64 } else { limits.max_payload as usize };
         let payload = random.pick(&[24, 64, most]).min(most);
         let never_often =
             |random: &mut Random, often: &[usize]| if random.chance(300) { 0 } else { random.pick(often) };
@@ -96,10 +94,20 @@ impl Setup {
 }
 
 impl Setup {
+    /// The largest payload of those that would take too long where bytes move one by one.
+    pub(super) fn large_payload(&self) -> usize {
+        if is_narrow(&self.broker, self.pipe_capacity) { 0 } else { self.limits.max_payload as usize }
+    }
+
     /// Whether the network may end a connection.
     pub fn may_be_cut(&self) -> bool {
         self.faults.faults().any(|fault| fault.severity() >= Severity::Ending)
     }
+}
+
+/// Where bytes move one by one, large payloads would be most of the time.
+fn is_narrow(broker: &BrokerConfig, pipe_capacity: usize) -> bool {
+    broker.read_block < 64 || pipe_capacity < 100
 }
 
 /// The name of a queue: the id 1 and the text "1" are two different names (PROTOCOL §5.1).
@@ -136,7 +144,13 @@ fn stock(random: &mut Random, payload: usize) -> StockConfig {
 
 fn jobs(random: &mut Random) -> Vec<QueueSettings> {
     let mut one = || QueueSettings {
-        order: random.chance(400).then_some(QueueOrder::Priority),
+        order: random.pick(&[
+            None,
+            Some(QueueOrder::Priority),
+            Some(QueueOrder::FairByKey),
+            Some(QueueOrder::StickyByKey),
+            Some(QueueOrder::LastValue),
+        ]),
         lease_ms: random.pick(&[None, None, Some(10_000), Some(60_000)]),
         max_deliveries: random.pick(&[None, Some(1), Some(3)]),
         dead_letter: Some(queue_of_the_dead().to_owned()),
@@ -144,7 +158,14 @@ fn jobs(random: &mut Random) -> Vec<QueueSettings> {
         delay_ms: random.pick(&[None, None, Some(500)]),
         ..QueueSettings::default()
     };
-    vec![one(), one(), QueueSettings::default()]
+    let mut jobs = vec![one(), one(), QueueSettings::default()];
+    for queue in &mut jobs[..super::featured::DEAD] {
+        (queue.max_messages, queue.max_bytes) =
+            random.pick(&[(None, None), (None, None), (Some(3), None), (Some(20), None), (None, Some(600))]);
+        let is_limited = queue.max_messages.or(queue.max_bytes).is_some();
+        queue.overflow = is_limited.then(|| random.pick(QueueOverflow::ALL));
+    }
+    jobs
 }
 
 fn queue_of_the_dead() -> ChannelName<'static> {

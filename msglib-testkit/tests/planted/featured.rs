@@ -159,6 +159,18 @@ tells! {
             tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
         },
     };
+    forgets_keys: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
+            options.key = None;
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
+    takes_all_keys_for_one: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
+            options.key = options.key.map(|_| &b"z"[..]);
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
     forgets_producers: |nth, tell| { Frame::Producer { .. } => {} };
     acks_what_is_extended: |nth, tell| {
         Frame::Settle { link, first, last, confirm, settling: Settling::Extend { .. } } => {
@@ -290,6 +302,11 @@ says! {
             say(out, &Frame::Settled { link, first, last, count: count + 1 });
         },
     };
+    confirms_what_is_refused: |nth, out| {
+        Frame::Refused { link, last, code: ErrorCode::QUEUE_FULL, .. } => {
+            say(out, &Frame::Confirmed { link, upto: last });
+        },
+    };
     tells_no_cause: |nth, out| {
         Frame::DeliveryWith { link, tag, count, options, payload, .. } if options.cause.is_some() => {
             say(out, &Frame::Delivery { link, tag, count, payload });
@@ -339,6 +356,39 @@ macro_rules! acts {
 acts! {
     forgets_to_pause: Pause;
     forgets_to_resume: Resume;
+    forgets_to_purge: Purge;
+}
+
+/// Bug by bug: what the books say.
+macro_rules! says_of_itself {
+    ($($name:ident: |$ledger:ident| $body:expr;)+) => {
+        $(
+            pub fn $name(handler: &ConnectionHandler, name: ChannelName<'_>) -> Option<Account> {
+                let mut account = stock_books(handler, name)?;
+                let $ledger = &mut account.ledger;
+                $body;
+                Some(account)
+            }
+        )+
+    };
+}
+
+says_of_itself! {
+    takes_drops_for_purges: |ledger| {
+        ledger.purged += ledger.dropped.oldest + ledger.dropped.newest;
+        (ledger.dropped.oldest, ledger.dropped.newest) = (0, 0);
+    };
+    mixes_up_drops: |ledger| {
+        (ledger.dropped.oldest, ledger.dropped.newest) = (ledger.dropped.newest, ledger.dropped.oldest);
+    };
+    never_replaces: |ledger| {
+        ledger.dropped.newest += ledger.dropped.replaced;
+        ledger.dropped.replaced = 0;
+    };
+    forgets_what_it_dropped: |ledger| {
+        ledger.accepted -= ledger.dropped.total();
+        ledger.dropped = Default::default();
+    };
 }
 
 /// Somebody else at the door.

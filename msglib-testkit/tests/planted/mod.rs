@@ -12,9 +12,10 @@ pub mod transports;
 
 use handlers::Buggy;
 use msglib_broker::ConnectionHandler;
+use msglib_proto::{QueueOrder, QueueSettings};
 use msglib_testkit::faults::{Fault, FaultPlan};
-use msglib_testkit::simulate::featured::stock_handler;
-use msglib_testkit::simulate::{Host, Report, Setup, Simulation, stock_books, stock_host};
+use msglib_testkit::simulate::featured::{DEAD, stock_handler};
+use msglib_testkit::simulate::{Books, Host, Report, Setup, Simulation, stock_books, stock_host};
 
 /// Operations of a run that looks for a planted bug.
 pub const OPERATIONS: usize = 1_000;
@@ -41,11 +42,15 @@ enum Run {
     FeaturedOutput(output::Rewrite),
     /// In what becomes of what they say.
     FeaturedHandler(featured::Rewrite),
+    /// As `FeaturedHandler`, where queues are fair, and jobs so large that turns are short.
+    FeaturedFair(featured::Rewrite),
     Transport(transports::Bug),
     /// In channels of one's own, around them, or in who decides about links to them.
     Own(fn(&Setup) -> ConnectionHandler),
     /// In what the host program does.
     FeaturedHost(Host<ConnectionHandler>),
+    /// In what the handler says of its queues.
+    FeaturedBooks(Books<ConnectionHandler>),
     /// At the door.
     FeaturedDoor(fn(&Setup) -> ConnectionHandler),
     /// A fault that breaks the transport's contract.
@@ -60,7 +65,9 @@ impl Planted {
         // The others are found with their known seeds by what plain clients see.
         let simulation = Simulation::new(seed).operations(OPERATIONS).featured(0).own_channels(0);
         match self.run {
-            Run::FeaturedHandler(rewrite) => {
+            Run::FeaturedHandler(rewrite) | Run::FeaturedFair(rewrite) => {
+                let is_fair = matches!(self.run, Run::FeaturedFair(_));
+                let featured = if is_fair { featured.adjust(fair) } else { featured };
                 let simulation = featured.handler(move |setup| featured::Buggy::new(rewrite, setup)).featured(CLIENTS);
                 let simulation = simulation.books(|handler, name| handler.books(name));
                 simulation.host(|handler, cx, queue, act, config| handler.host(cx, queue, act, config)).run()
@@ -68,6 +75,7 @@ impl Planted {
             Run::FeaturedDoor(make) => {
                 featured.handler(make).featured(CLIENTS).books(stock_books).host(stock_host).run()
             }
+            Run::FeaturedBooks(books) => featured.books(books).run(),
             Run::FeaturedHost(host) => featured.host(host).run(),
             Run::FeaturedOutput(rewrite) => featured
                 .adjust(with_room)
@@ -102,6 +110,16 @@ impl Planted {
 
 fn without_faults(setup: &mut Setup) {
     setup.faults = FaultPlan::new(0);
+}
+
+fn fair(setup: &mut Setup) {
+    with_room(setup);
+    setup.limits = setup.limits.with_max_payload(20_000);
+    setup.broker = setup.broker.clone().with_read_block(65_536);
+    for queue in &mut setup.jobs[..DEAD] {
+        let dead_letter = queue.dead_letter.take();
+        *queue = QueueSettings { order: Some(QueueOrder::FairByKey), dead_letter, ..QueueSettings::default() };
+    }
 }
 
 /// The pipes take all, so that what is said instead has room.
@@ -192,49 +210,59 @@ planted! {
     FeaturedOutput featured::names_no_topic, "I20 ", 1;
     FeaturedOutput featured::changes_what_is_told, "I20 ", 2;
     FeaturedOutput featured::keeps_what_is_new, "I19 ", 1;
-    FeaturedOutput featured::takes_last_values_for_new, "I19 ", 3;
+    FeaturedOutput featured::takes_last_values_for_new, "I19 ", 7;
     FeaturedOutput featured::loses_gaps, "I19 ", 1;
     FeaturedOutput featured::tells_gaps_twice, "I19 ", 1;
     FeaturedOutput featured::tells_twice, "I19 ", 2;
     FeaturedOutput featured::skips_a_tag, "I19 ", 2;
-    FeaturedOutput featured::replies_twice, "I21 ", 2;
-    FeaturedOutput featured::replies_to_another, "I21 ", 2;
-    FeaturedOutput featured::loses_replies, "I21 ", 2;
+    FeaturedOutput featured::replies_twice, "I21 ", 3;
+    FeaturedOutput featured::replies_to_another, "I21 ", 4;
+    FeaturedOutput featured::loses_replies, "I21 ", 4;
     FeaturedOutput featured::loses_refusals, "I21 ", 1;
-    FeaturedOutput featured::changes_replies, "I21 ", 2;
-    FeaturedOutput featured::is_out_of_time, "I21 ", 2;
+    FeaturedOutput featured::changes_replies, "I21 ", 3;
+    FeaturedOutput featured::is_out_of_time, "I21 ", 3;
     FeaturedOutput featured::has_more_time, "I21 ", 1;
     FeaturedOutput featured::asks_with_other_words, "I21 ", 1;
     FeaturedHandler featured::publishes_twice, "I19 ", 1;
-    FeaturedHandler featured::publishes_nothing, "I19 ", 4;
+    FeaturedHandler featured::publishes_nothing, "I19 ", 3;
     FeaturedHandler featured::publishes_elsewhere, "I20 ", 2;
-    FeaturedHandler featured::keeps_nothing, "I19 ", 4;
+    FeaturedHandler featured::keeps_nothing, "I19 ", 3;
     FeaturedHandler featured::keeps_everything, "I19 ", 1;
-    FeaturedHandler featured::forgets_answers, "I21 ", 2;
-    FeaturedHandler featured::refuses_what_is_answered, "I21 ", 2;
+    FeaturedHandler featured::forgets_answers, "I21 ", 4;
+    FeaturedHandler featured::refuses_what_is_answered, "I21 ", 4;
     FeaturedHandler featured::waits_for_ever, "I21 ", 1;
     FeaturedHandler featured::waits_too_short, "I21 ", 1;
     FeaturedHandler featured::asks_twice, "I21 ", 1;
     FeaturedOutput featured::settles_one_more, "I8 ", 1;
+    FeaturedOutput featured::confirms_what_is_refused, "I1 " | "I2 ", 1;
     FeaturedOutput featured::tells_no_cause, "I3 ", 1;
     FeaturedOutput featured::tells_another_cause, "I17 ", 1;
     FeaturedOutput featured::tells_one_hop_more, "I17 ", 1;
-    FeaturedOutput featured::counts_no_attempts, "I5 ", 1;
+    FeaturedOutput featured::counts_no_attempts, "I5 ", 2;
     FeaturedHandler featured::forgets_delays, "I15 ", 1;
     FeaturedHandler featured::forgets_times_to_live, "I15 ", 1;
-    FeaturedHandler featured::turns_priorities_round, "I10 ", 140;
-    FeaturedHandler featured::forgets_producers, "I1 " | "I5 ", 9;
+    FeaturedHandler featured::turns_priorities_round, "I10 ", 631;
+    FeaturedFair featured::forgets_keys, "fair", 1;
+    FeaturedHandler featured::forgets_keys, "sticky", 2;
+    FeaturedHandler featured::forgets_keys, "last value", 6;
+    FeaturedHandler featured::takes_all_keys_for_one, "I2 ", 6;
+    FeaturedHandler featured::forgets_producers, "I1 " | "I5 ", 130;
     FeaturedHandler featured::acks_what_is_extended, "I1 ", 1;
-    FeaturedHandler featured::extends_too_short, "I16 ", 11;
-    FeaturedHandler featured::extends_too_long, "I1 " | "I16 ", 3;
-    FeaturedHandler featured::has_it_again_at_once, "I15 ", 3;
+    FeaturedHandler featured::extends_too_short, "I16 ", 16;
+    FeaturedHandler featured::extends_too_long, "I1 " | "I16 ", 14;
+    FeaturedHandler featured::has_it_again_at_once, "I15 ", 14;
     FeaturedHandler featured::acks_what_comes_again, "I1 ", 1;
     FeaturedHandler featured::kills_what_comes_again, "I17 ", 1;
     FeaturedHandler featured::acks_what_is_dead, "I1 ", 1;
     FeaturedHandler featured::settles_all, "I1 " | "I16 " | "I8 ", 2;
     FeaturedHandler featured::says_nothing_of_settlings, "I8 ", 1;
     FeaturedHost featured::forgets_to_pause, "I3 ", 1;
+    FeaturedHost featured::forgets_to_purge, "purge", 2;
     FeaturedHost featured::forgets_to_resume, "I1 ", 1;
+    FeaturedBooks featured::takes_drops_for_purges, "purge", 2;
+    FeaturedBooks featured::mixes_up_drops, "I23 ", 2;
+    FeaturedBooks featured::never_replaces, "I23 " | "last value", 6;
+    FeaturedBooks featured::forgets_what_it_dropped, "I1 ", 2;
     FeaturedDoor featured::lets_everybody_in, "admission", 1;
     FeaturedDoor featured::sends_friends_away, "admission", 1;
     FeaturedDoor featured::forgets_who_waits, "I32 ", 1;

@@ -1,28 +1,31 @@
 //! Queues with settings, as their clients see them.
 
+use super::leaving::may_drop;
+use super::orders::may_be_replaced;
 use crate::simulate::checker::{Checker, Seen, View};
 use crate::simulate::facts::{Facts, Outcome};
 use crate::simulate::featured::{Channel, DEAD, FeaturedLink, JOBS, JobLink, JobPlace, LinkNumber};
-use msglib_broker::queue::OrderKind;
+use msglib_broker::QueueConfig;
+use msglib_broker::queue::{OrderKind, Overflow};
 use msglib_proto::{DeliveryOptions, ErrorCode, Frame, Instant, LinkState};
 use std::borrow::Cow;
 
-type Verdict = Result<(), Cow<'static, str>>;
+pub(super) type Verdict = Result<(), Cow<'static, str>>;
 
 /// What came over a link of a consumer of such a queue.
-struct Delivery<'a> {
-    index: LinkNumber,
+pub(super) struct Delivery<'a> {
+    pub(super) index: LinkNumber,
     link: &'a FeaturedLink,
-    of_job: &'a JobLink,
-    queue: usize,
-    stage: usize,
+    pub(super) of_job: &'a JobLink,
+    pub(super) queue: usize,
+    pub(super) stage: usize,
     tag: u64,
-    count: u32,
+    pub(super) count: u32,
     options: DeliveryOptions<'a>,
-    payload: &'a [u8],
+    pub(super) payload: &'a [u8],
 }
 
-fn delivery<'a>(facts: &'a Facts, seen: &'a Seen<'_>) -> Option<Delivery<'a>> {
+pub(super) fn delivery<'a>(facts: &'a Facts, seen: &'a Seen<'_>) -> Option<Delivery<'a>> {
     let Seen::Received(connection, frame) = seen else { return None };
     let index = facts.featured.find(*connection, frame.link())?;
     let link = facts.featured.link(index);
@@ -200,10 +203,11 @@ impl<H> Checker<H> for Priorities {
         };
         let Some(number) = facts.jobs.find(payload) else { return Ok(()) };
         // Where deliveries are limited it may be dead, without anybody having seen it.
-        let is_such = facts
-            .jobs
-            .config(queue)
-            .is_some_and(|config| config.order == OrderKind::Priority && config.redelivery.max_deliveries.is_none());
+        let is_such = facts.jobs.config(queue).is_some_and(|config| {
+            config.order == OrderKind::Priority
+                && config.redelivery.max_deliveries.is_none()
+                && config.overflow == Overflow::RefuseNew
+        });
         if !is_such {
             return Ok(());
         }
@@ -261,6 +265,9 @@ impl<H> Checker<H> for Dead {
         let most = facts.jobs.config(job.queue).and_then(|config| config.redelivery.max_deliveries);
         let is_right = match cause.reason {
             ErrorCode::TOO_MANY_DELIVERIES => most == Some(cause.count),
+            ErrorCode::DROPPED => {
+                facts.jobs.config(job.queue).is_some_and(|config| config.overflow == Overflow::DeadLetterOldest)
+            }
             ErrorCode::REFUSED_FOR_GOOD => job.is_refused && cause.count > 0,
             ErrorCode::EXPIRED => job.ttl.is_some_and(|ttl| !job.is_timed || facts.now() >= job.sent_at + ttl),
             _ => false,
@@ -351,7 +358,10 @@ impl<H> Checker<H> for Books {
                     .links()
                     .filter(|(_, link)| link.consumes && link.channel == Channel::Jobs(queue) && is_live(facts, link))
             };
+            // What waits in a sticky queue may be for somebody who holds one of its key.
+            let is_for_all = |config: &QueueConfig| config.order != OrderKind::StickyByKey || ledger.in_flight == 0;
             if ledger.ready > 0
+                && jobs.config(queue).is_some_and(is_for_all)
                 && !jobs.is_paused(queue)
                 && let Some((index, _)) = live().find(|(_, link)| link.granted > link.delivered)
             {
@@ -411,7 +421,10 @@ impl<H> Checker<H> for NothingLost {
     fn drained(&mut self, view: &View<'_, H>) -> Verdict {
         for (number, job) in view.facts.jobs.all().filter(|(_, job)| job.outcome == Outcome::Accepted && !job.is_purged)
         {
-            if !job.stages.iter().any(|stage| matches!(stage.place, JobPlace::Done | JobPlace::Perhaps)) {
+            let is_done = job.stages.iter().any(|stage| matches!(stage.place, JobPlace::Done | JobPlace::Perhaps));
+            // What is dropped is counted, which others look at.
+            let may_be_gone = may_be_replaced(&view.facts.jobs, number) || may_drop(&view.facts.jobs, job.queue);
+            if !is_done && !may_be_gone {
                 return Err(format!("job {number} was accepted and has no end: {job:?}").into());
             }
         }
@@ -419,7 +432,7 @@ impl<H> Checker<H> for NothingLost {
     }
 }
 
-fn is_live(facts: &Facts, link: &FeaturedLink) -> bool {
+pub(super) fn is_live(facts: &Facts, link: &FeaturedLink) -> bool {
     let connection = facts.connection(link.connection);
     link.state == LinkState::Open && connection.is_listening && !connection.is_over && !connection.is_leaving
 }

@@ -6,7 +6,7 @@
 //! | I2 nothing lost, I27 nothing left | the end of the run |
 //! | I3 nothing unexpected, I4 nothing refused, I5 counts, I6 one holder, I7 settled is settled, I9 order, I11 credit | deliveries, as clients see them |
 //! | I12 no lost wake-up, I13 publish credit, I22 one outcome, I26 everybody is answered | points of rest |
-//! | I19 and I20 topics, I21 requests, I10 priorities, I14 and I15 times, I16 leases, I17 and I18 dead letters | clients of these [features](super::featured) |
+//! | I19 and I20 topics, I21 requests, I9 and I10 orders (by priority, fair, sticky, last values), purges and I23 limits, I14 and I15 times, I16 leases, I17 and I18 dead letters | clients of these [features](super::featured) |
 //! | I19 cells and barriers, I22 what is written to a cell, I37 the hooks of a channel, admission of links | clients of [channels of one's own](super::own) |
 //! | I24 what waits for a connection, I28 beginnings and ends, I25 budgets of frames | the broker that the run drives |
 //! | I32 ends, I33 the wire | frames, as clients see them |
@@ -23,6 +23,8 @@ mod door;
 mod handler;
 mod jobs;
 mod later;
+mod leaving;
+mod orders;
 mod own;
 mod publishing;
 mod requests;
@@ -53,6 +55,12 @@ pub fn of_features<H: 'static>(_: &Setup) -> Vec<Box<dyn Checker<H>>> {
         Box::new(jobs::InTime::default()),
         Box::new(jobs::OneHolder::default()),
         Box::new(jobs::Priorities::default()),
+        Box::new(orders::InOrder::default()),
+        Box::new(orders::Fair::default()),
+        Box::new(orders::OneKeeper::default()),
+        Box::new(orders::Replaced::default()),
+        Box::new(leaving::Purged),
+        Box::new(leaving::Limits),
         Box::new(jobs::Dead),
         Box::new(jobs::Settled),
         Box::new(jobs::Books),

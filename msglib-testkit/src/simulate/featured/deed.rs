@@ -1,6 +1,6 @@
 //! What a client of the features does.
 
-use super::{DEAD, FILTERS, JOBS, SERVICES, TOPICS};
+use super::{DEAD, FILTERS, JOBS, JobOptions, SERVICES, TOPICS};
 use crate::simulate::streams::Random;
 use core::fmt;
 use msglib_proto::{Settling, TopicOverflow};
@@ -78,8 +78,8 @@ pub enum Deed {
         queue: usize,
         /// How often.
         times: usize,
-        /// With this delay, time to live, and priority.
-        options: (Option<u64>, Option<u64>, Option<u8>),
+        /// With this delay, time to live, priority, and key.
+        options: JobOptions,
         /// As a producer, who repeats what has no outcome.
         produces: bool,
     },
@@ -156,11 +156,13 @@ pub(in crate::simulate) fn draw(random: &mut Random) -> Deed {
         44..=53 => Deed::Put {
             queue: random.below(DEAD),
             times: random.pick(&[1, 1, 2, 5]),
-            options: (
-                random.pick(&[None, None, None, Some(0), Some(1_000)]),
-                random.pick(&[None, None, None, Some(1), Some(20_000)]),
-                random.pick(&[None, None, Some(1), Some(9)]),
-            ),
+            options: JobOptions {
+                delay_ms: random.pick(&[None, None, None, Some(0), Some(1_000)]),
+                ttl_ms: random.pick(&[None, None, None, Some(1), Some(20_000)]),
+                priority: random.pick(&[None, None, Some(1), Some(9)]),
+                // The first of them is noisy.
+                key: random.pick(&[None, Some(b'a'), Some(b'a'), Some(b'a'), Some(b'b'), Some(b'c')]),
+            },
             produces: random.chance(400),
         },
         54..=65 => Deed::Settle {
@@ -220,9 +222,15 @@ impl fmt::Display for Deed {
             Deed::Answer { pick, times, well: false } => write!(f, "refuses {times} requests ({pick})"),
             Deed::AnswerAgain { pick } => write!(f, "answers what it has answered ({pick})"),
             Deed::Work { queue, credit } => write!(f, "works on {}, and allows {credit}", JOBS[queue]),
-            Deed::Put { queue, times, options: (delay, ttl, priority), produces } => {
+            Deed::Put { queue, times, options, produces } => {
+                let JobOptions { delay_ms, ttl_ms, priority, key } = options;
+                let key = key.map(char::from);
                 let who = if produces { " as a producer" } else { "" };
-                write!(f, "publishes to {}{who}, {times} times ({delay:?}, {ttl:?}, {priority:?})", JOBS[queue])
+                write!(
+                    f,
+                    "publishes to {}{who}, {times} times ({delay_ms:?}, {ttl_ms:?}, {priority:?}, {key:?})",
+                    JOBS[queue]
+                )
             }
             Deed::Settle { pick, from, count, settling, .. } => {
                 write!(f, "settles {count} of what it holds ({pick}, {from}): {settling:?}")

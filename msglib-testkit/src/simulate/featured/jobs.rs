@@ -3,40 +3,15 @@
 //! Times are known within bounds: a delivery was made between the last rest and when it was received.
 
 use super::facts::{Channel, Featured, LinkNumber};
+use super::job::{DEAD, Job, JobLink, JobPlace, config};
 use crate::simulate::facts::Outcome;
 use core::time::Duration;
 use msglib_broker::QueueConfig;
-use msglib_broker::queue::OrderKind;
-use msglib_proto::{ChannelName, ErrorCode, Frame, Instant, QueueOrder, QueueSettings, Settling, Verdict};
-use std::collections::{BTreeMap, VecDeque};
-
-/// The queues with settings, and behind them that of their dead letters.
-pub const JOBS: [&str; 3] = ["jobs", "chores", "dead"];
-/// The queue of dead letters.
-pub const DEAD: usize = 2;
+use msglib_proto::{ErrorCode, Frame, Instant, QueueSettings, Settling, Verdict};
+use std::collections::BTreeMap;
 
 /// This bit is in the payload of each job.
 const MARK: u64 = 0b11 << 62;
-
-/// How one of these queues is configured.
-pub(super) fn config(settings: &QueueSettings) -> QueueConfig {
-    let mut config = QueueConfig::default();
-    if settings.order == Some(QueueOrder::Priority) {
-        config = config.with_order(OrderKind::Priority);
-    }
-    let redelivery = &mut config.redelivery;
-    redelivery.lease = settings.lease_ms.filter(|lease| *lease > 0).map(Duration::from_millis);
-    redelivery.max_deliveries = settings.max_deliveries.filter(|most| *most > 0);
-    redelivery.dead_letter.clone_from(&settings.dead_letter);
-    config.ttl = settings.ttl_ms.filter(|ttl| *ttl > 0).map(Duration::from_millis);
-    config.delay = Duration::from_millis(settings.delay_ms.unwrap_or(0));
-    config
-}
-
-/// The name of one.
-pub fn job_queue(queue: usize) -> ChannelName<'static> {
-    ChannelName::from(JOBS[queue])
-}
 
 /// All that they know.
 #[derive(Debug, Default)]
@@ -51,104 +26,16 @@ pub struct Jobs {
     pub sent: [u64; 3],
     /// Settlings that were sent: acks, in each queue.
     pub acks: [u64; 3],
+    /// How often each queue was purged.
+    pub purges: [u64; 3],
     /// When everything was at rest: what was due by then has happened.
     pub rested_at: Instant,
+    /// How many jobs had been sent by then.
+    pub rested_with: usize,
     /// Nothing is delivered.
     is_paused: [bool; 3],
     /// As it was when everything was at rest.
     was_paused: [bool; 3],
-}
-
-/// A link to one of these queues.
-#[derive(Debug, Default)]
-pub struct JobLink {
-    /// Number by number.
-    said: Vec<usize>,
-    confirmed: u64,
-    /// What it holds: by tag.
-    pub held: BTreeMap<u64, usize>,
-    /// Settlings that ask for an answer: how many of the range it held.
-    pub settlings: VecDeque<u64>,
-    /// All that was sent to it before this time was read.
-    pub floor: Instant,
-    /// It took part when everything was at rest for the last time; or it is younger.
-    pub was_read: bool,
-    /// Settled since the last rest.
-    settled: Vec<usize>,
-    /// It belongs to a producer, whose sequences go on from here.
-    pub(super) base: Option<u64>,
-}
-
-/// A message.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// To which queue.
-    pub queue: usize,
-    /// When it was sent first.
-    pub sent_at: Instant,
-    /// A time at which it was known to be accepted.
-    pub known_at: Option<Instant>,
-    /// Its delay: its own or the queue's.
-    pub delay: Duration,
-    /// Its time to live: the shorter of its own and the queue's.
-    pub ttl: Option<Duration>,
-    /// Its priority.
-    pub priority: u8,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// It may have been purged.
-    pub is_purged: bool,
-    /// Its times are of this broker's clock; another one begins anew.
-    pub is_timed: bool,
-    /// Somebody has refused it for good, in time or not.
-    pub is_refused: bool,
-    /// How often it had been delivered when it died, if it did.
-    pub died_after: Option<u32>,
-    /// In its queue, and as a dead letter.
-    pub stages: [Stage; 2],
-    pub(super) options: (Option<u64>, Option<u64>, Option<u8>),
-}
-
-/// A message in one queue.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stage {
-    /// Which counts came, up to 64.
-    pub counts: u64,
-    /// The highest.
-    pub highest: u32,
-    /// Where it is.
-    pub place: JobPlace,
-    /// It was given back on a link, not to come again before this.
-    pub not_before: Instant,
-    /// By whom, if that was not at once.
-    pub giver: Option<LinkNumber>,
-}
-
-/// Where a job is, as its consumers know it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum JobPlace {
-    /// In the queue.
-    #[default]
-    Waiting,
-    /// Somebody holds it.
-    Held {
-        /// Who.
-        link: LinkNumber,
-        /// With which tag.
-        tag: u64,
-        /// It does not come back before this, unless it is given back.
-        least: Instant,
-        /// It has come back by then.
-        most: Instant,
-        /// An extension is under way: until when it is held at the least, and for how long.
-        extension: Option<(Instant, Duration)>,
-    },
-    /// Settled on this link, and perhaps too late: its lease was not over before this. Done with, or refused for good.
-    Settling(LinkNumber, Instant, bool),
-    /// Settled for good.
-    Done,
-    /// Nobody knows.
-    Perhaps,
 }
 
 impl Jobs {
@@ -175,7 +62,8 @@ impl Jobs {
     pub fn find(&self, payload: &[u8]) -> Option<usize> {
         let number = u64::from_be_bytes(*payload.first_chunk()?) ^ MARK;
         let number = usize::try_from(number).ok()?;
-        (payload.get(8..) == Some(b"job") && (self.first..self.jobs.len()).contains(&number)).then_some(number)
+        let padding = payload.get(8..)?.strip_prefix(b"job")?;
+        (padding.iter().all(|byte| *byte == 0) && (self.first..self.jobs.len()).contains(&number)).then_some(number)
     }
 
     /// A link of theirs.
@@ -193,9 +81,11 @@ impl Jobs {
         self.is_paused[queue]
     }
 
-    pub(super) fn payload(number: usize) -> Vec<u8> {
+    /// At least `size` bytes.
+    pub(super) fn payload(number: usize, size: usize) -> Vec<u8> {
         let mut payload = (number as u64 | MARK).to_be_bytes().to_vec();
         payload.extend_from_slice(b"job");
+        payload.resize(size.max(payload.len()), 0);
         payload
     }
 
@@ -437,8 +327,10 @@ impl Jobs {
     }
 
     pub(super) fn purged(&mut self, queue: usize) {
+        self.purges[queue] += 1;
         for job in &mut self.jobs[self.first..] {
             job.is_purged |= job.queue == queue || queue == DEAD;
+            job.was_there |= job.queue == queue && job.known_at.is_some();
         }
     }
 
@@ -454,13 +346,13 @@ impl Jobs {
     pub(in crate::simulate) fn begins_anew(&mut self) {
         self.first = self.jobs.len();
         self.producers.clear();
-        self.sent = [0; 3];
+        (self.sent, self.purges) = ([0; 3], [0; 3]);
         (self.acks, self.is_paused, self.was_paused) = ([0; 3], [false; 3], [false; 3]);
     }
 
     /// Everything is at rest: who takes part has said and read all.
     pub(in crate::simulate) fn rested(&mut self, now: Instant, takes_part: impl Fn(LinkNumber) -> bool) {
-        self.rested_at = now;
+        (self.rested_at, self.rested_with) = (now, self.jobs.len());
         self.was_paused = self.is_paused;
         for (index, link) in &mut self.links {
             link.was_read = takes_part(*index);
@@ -500,9 +392,12 @@ impl Jobs {
                 }
             }
         }
+        let with = self.jobs.len();
         for job in &mut self.jobs[self.first..] {
+            job.is_gone |= job.was_there && job.stages[0].highest == 0;
             if job.outcome == Outcome::Accepted {
                 job.known_at.get_or_insert(now);
+                job.known_with.get_or_insert(with);
             }
         }
     }

@@ -5,6 +5,7 @@
 mod deed;
 mod door;
 mod facts;
+mod job;
 mod jobs;
 mod play;
 mod work;
@@ -13,7 +14,8 @@ pub use deed::{Deed, HostAct};
 pub(super) use deed::{draw, draw_host};
 pub use door::{Credentials, Door, stock_handler};
 pub use facts::{Channel, Featured, FeaturedLink, Gone, LinkNumber, Said};
-pub use jobs::{DEAD, JOBS, Job, JobLink, JobPlace, Jobs, Stage, job_queue};
+pub use job::{DEAD, JOBS, Job, JobLink, JobOptions, JobPlace, Key, Stage, job_queue};
+pub use jobs::Jobs;
 
 /// The topics that are published to.
 pub const TOPICS: [&str; 4] = ["a", "a/b", "a/c", "a/b/c"];

@@ -1,14 +1,19 @@
 //! What is done with queues that have settings.
 
 use super::facts::{Channel, LinkNumber};
-use super::jobs::{DEAD, Job, Jobs, config, job_queue};
+use super::job::{DEAD, Job, JobOptions, config, job_queue};
+use super::jobs::Jobs;
 use super::{Deed, HostAct};
 use crate::simulate::checker::Violation;
 use crate::simulate::facts::Outcome;
 use crate::simulate::world::World;
 use msglib_broker::Handler;
+use msglib_broker::queue::OrderKind;
 use msglib_proto::{Frame, Payload, PublishOptions, Settling};
 use std::time::Duration;
+
+/// Bytes of a job at most: less than what a key may have in its turn.
+const LARGEST: usize = 3_900;
 
 impl<H: Handler + 'static> World<'_, H> {
     pub(super) fn work(&mut self, client: usize, deed: Deed) -> Result<bool, Violation> {
@@ -59,7 +64,7 @@ impl<H: Handler + 'static> World<'_, H> {
         client: usize,
         queue: usize,
         times: usize,
-        options: (Option<u64>, Option<u64>, Option<u8>),
+        options: JobOptions,
         produces: bool,
     ) -> Result<bool, Violation> {
         let is_it = |link: LinkNumber| {
@@ -114,13 +119,21 @@ impl<H: Handler + 'static> World<'_, H> {
         index: LinkNumber,
         queue: usize,
         number: usize,
-        options: (Option<u64>, Option<u64>, Option<u8>),
+        options: JobOptions,
     ) -> Result<(), Violation> {
         let now = self.facts.now();
         self.facts.jobs.says(index, number, |jobs| new_job(jobs, queue, options, now));
-        let (delay_ms, ttl_ms, priority) = self.facts.jobs.job(number).options;
-        let options = PublishOptions { delay_ms, ttl_ms, priority, ..PublishOptions::default() };
-        let payload = Jobs::payload(number);
+        let JobOptions { delay_ms, ttl_ms, priority, key } = self.facts.jobs.job(number).options;
+        let key = key.map(|key| [key]);
+        let key = key.as_ref().map(<[u8; 1]>::as_slice);
+        let options = PublishOptions { delay_ms, ttl_ms, priority, key, ..PublishOptions::default() };
+        // So large that a turn of a key is over soon.
+        let is_fair = self
+            .facts
+            .jobs
+            .config(queue)
+            .is_some_and(|config| config.order == OrderKind::FairByKey && config.max_bytes > LARGEST * LARGEST);
+        let payload = Jobs::payload(number, if is_fair { self.setup.large_payload().min(LARGEST) } else { 0 });
         let (payload, confirm, retain) = (Payload::from(&payload), true, false);
         let link = self.facts.featured.link(index);
         let (link, number) = (link.number, link.published + 1);
@@ -206,23 +219,21 @@ impl<H: Handler + 'static> World<'_, H> {
 
 const ACK_ALL: Deed = Deed::Settle { pick: 0, from: 0, count: u64::MAX, confirm: false, settling: Settling::Ack };
 
-fn new_job(
-    jobs: &Jobs,
-    queue: usize,
-    options: (Option<u64>, Option<u64>, Option<u8>),
-    now: msglib_proto::Instant,
-) -> Job {
+fn new_job(jobs: &Jobs, queue: usize, options: JobOptions, now: msglib_proto::Instant) -> Job {
     let config = jobs.config(queue);
-    let own = options.1.map(Duration::from_millis);
+    let own = options.ttl_ms.map(Duration::from_millis);
     Job {
         queue,
         sent_at: now,
         known_at: None,
-        delay: options.0.map_or(config.map_or(Duration::ZERO, |config| config.delay), Duration::from_millis),
+        known_with: None,
+        delay: options.delay_ms.map_or(config.map_or(Duration::ZERO, |config| config.delay), Duration::from_millis),
         ttl: [own, config.and_then(|config| config.ttl)].into_iter().flatten().min(),
-        priority: options.2.unwrap_or(0),
+        priority: options.priority.unwrap_or(0),
         outcome: Outcome::Pending,
         is_purged: false,
+        was_there: false,
+        is_gone: false,
         is_timed: true,
         died_after: None,
         is_refused: false,
