@@ -147,6 +147,12 @@ tells! {
             tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
         },
     };
+    delays_some: |nth, tell| {
+        Frame::PublishWith { link, number, confirm, retain, mut options, payload } if nth.is_multiple_of(3) => {
+            options.delay_ms = options.delay_ms.or(Some(1));
+            tell(Frame::PublishWith { link, number, confirm, retain, options, payload });
+        },
+    };
     forgets_times_to_live: |nth, tell| {
         Frame::PublishWith { link, number, confirm, retain, mut options, payload } => {
             options.ttl_ms = None;
@@ -380,6 +386,10 @@ says_of_itself! {
     };
     mixes_up_drops: |ledger| {
         (ledger.dropped.oldest, ledger.dropped.newest) = (ledger.dropped.newest, ledger.dropped.oldest);
+    };
+    has_more_than_it_may: |ledger| {
+        let more = if ledger.ready >= 3 { 20 } else { 0 };
+        (ledger.accepted, ledger.ready) = (ledger.accepted + more, ledger.ready + more);
     };
     never_replaces: |ledger| {
         ledger.dropped.newest += ledger.dropped.replaced;

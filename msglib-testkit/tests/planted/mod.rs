@@ -240,6 +240,7 @@ planted! {
     FeaturedOutput featured::tells_one_hop_more, "I17 ", 1;
     FeaturedOutput featured::counts_no_attempts, "I5 ", 2;
     FeaturedHandler featured::forgets_delays, "I15 ", 1;
+    FeaturedHandler featured::delays_some, "I9 ", 20;
     FeaturedHandler featured::forgets_times_to_live, "I15 ", 1;
     FeaturedHandler featured::turns_priorities_round, "I10 ", 631;
     FeaturedFair featured::forgets_keys, "fair", 1;
@@ -261,6 +262,7 @@ planted! {
     FeaturedHost featured::forgets_to_resume, "I1 ", 1;
     FeaturedBooks featured::takes_drops_for_purges, "purge", 2;
     FeaturedBooks featured::mixes_up_drops, "I23 ", 2;
+    FeaturedBooks featured::has_more_than_it_may, "I23 ", 7;
     FeaturedBooks featured::never_replaces, "I23 " | "last value", 6;
     FeaturedBooks featured::forgets_what_it_dropped, "I1 ", 2;
     FeaturedDoor featured::lets_everybody_in, "admission", 1;
