@@ -82,6 +82,8 @@ impl<H: Handler + 'static> World<'_, H> {
                 Err(panic) if panic.is::<Planned>() => fresh |= is_in_hook(panic.as_ref()),
                 Err(panic) => return Err(contained(format!("the broker panicked: {}", words_of(panic.as_ref())))),
             }
+            // It may have waited, and its time went on.
+            self.facts.now = self.broker.as_ref().map_or(self.facts.now, |broker| broker.connection_manager().now());
             self.look_at_told()?;
         }
         if let Some(broker) = self.broker.take() {
