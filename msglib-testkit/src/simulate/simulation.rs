@@ -63,6 +63,9 @@ const OPERATIONS: usize = 7_500;
 /// Clients of the features that come with the stock handler.
 const FEATURED: usize = 3;
 
+/// Clients of channels of one's own that come with it.
+const OWN: usize = 3;
+
 impl Simulation<ConnectionHandler> {
     /// The run of `seed` with the stock handler, 7,500 operations, and every checker.
     pub fn new(seed: u64) -> Simulation<ConnectionHandler> {
@@ -85,7 +88,7 @@ impl Simulation<ConnectionHandler> {
             own: 0,
         };
         let simulation = simulation.check_all(checkers::of_the_protocol).check_all(checkers::of_work_queues);
-        simulation.featured(FEATURED)
+        simulation.featured(FEATURED).own_channels(OWN)
     }
 }
 

@@ -129,6 +129,12 @@ impl Pending {
         Pending { most: core.max_pending_answers, timeout: core.answer_timeout, waiting: BTreeMap::new() }
     }
 
+    /// The broker looks at what the connection asks next, from now on.
+    fn goes_on(&mut self, connection: ConnectionNumber) {
+        let others = self.waiting.values_mut().filter(|since| since.connection == connection);
+        others.for_each(|since| since.known_at = None);
+    }
+
     fn asks(&mut self, connection: ConnectionNumber, who: Waiting) {
         let others = self.waiting.len();
         self.waiting.insert(who, Since { connection, others, known_at: None });
@@ -168,6 +174,9 @@ impl<H> Checker<H> for Pending {
                     _ => return Ok(()),
                 };
                 let since = who.and_then(|who| self.waiting.remove(&who));
+                if since.is_some() {
+                    self.goes_on(connection);
+                }
                 if let Some(since) = since.filter(|since| code == Some(ErrorCode::BUSY) && since.others < self.most) {
                     let words = format!(
                         "{connection} is told that too many wait, and that were {} of {}",
@@ -183,18 +192,24 @@ impl<H> Checker<H> for Pending {
 
     fn at_rest(&mut self, view: &View<'_, H>) -> Verdict {
         let (facts, timeout) = (view.facts, self.timeout);
+        let is_decided = |who: &Waiting| match *who {
+            Waiting::Hello(connection) => facts.connection(connection).credentials != Credentials::Unknown,
+            Waiting::Open(link) => facts.own.link(link).decided.is_some(),
+        };
+        let decided: Vec<_> =
+            self.waiting.iter().filter(|(who, _)| is_decided(who)).map(|(who, s)| (*who, s.connection)).collect();
+        for (who, connection) in decided {
+            self.waiting.remove(&who);
+            self.goes_on(connection);
+        }
         let several: Vec<ConnectionNumber> = self.waiting.values().map(|since| since.connection).collect();
-        self.waiting.retain(|who, since| {
-            let is_undecided = match *who {
-                Waiting::Hello(connection) => facts.connection(connection).credentials == Credentials::Unknown,
-                Waiting::Open(link) => facts.own.link(link).decided.is_none(),
-            };
+        self.waiting.retain(|_, since| {
             let is_alone = several.iter().filter(|other| **other == since.connection).count() == 1;
             let known_at = *since.known_at.get_or_insert(facts.now());
             // The end of a connection that waits is not read.
             let is_late =
                 is_alone && facts.connection(since.connection).is_over && facts.now().since(known_at) > timeout;
-            is_undecided && !is_late
+            !is_late
         });
         let others = self.waiting.len().saturating_sub(1);
         // Who reads has read what it was told before.

@@ -179,6 +179,9 @@ impl<H> Checker<H> for Answers {
             if !connection.is_greeted && connection.credentials == Credentials::Unknown {
                 continue;
             }
+            if !connection.is_greeted && facts.may_wait_for_a_place(number, view.setup.broker.core.answer_timeout) {
+                continue;
+            }
             if !connection.is_greeted {
                 return Err(format!("{number} said HELLO and waits for a WELCOME").into());
             }

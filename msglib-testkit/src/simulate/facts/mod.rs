@@ -20,6 +20,7 @@ pub use queue::{QueueFacts, QueueTally};
 
 use super::featured::{Featured, Jobs};
 use super::own::Own;
+use core::time::Duration;
 use msglib_proto::{Instant, LinkState};
 
 macro_rules! index {
@@ -106,6 +107,13 @@ impl Facts {
     /// A connection.
     pub fn connection(&self, connection: ConnectionNumber) -> &ConnectionFacts {
         &self.connections[connection.0]
+    }
+
+    /// Whether a connection may have to wait for the place of a former one: of one that it owes an answer, the broker learns that it is
+    /// over with the answer, or at its deadline.
+    pub(in crate::simulate) fn may_wait_for_a_place(&self, number: ConnectionNumber, timeout: Duration) -> bool {
+        let mut former = self.connections[..number.0].iter().enumerate().filter(|(_, former)| former.is_over);
+        former.any(|(former, _)| self.own.may_linger(ConnectionNumber(former), self.now(), timeout))
     }
 
     /// A link.

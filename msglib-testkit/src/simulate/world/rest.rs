@@ -43,7 +43,11 @@ impl<H: Handler + 'static> World<'_, H> {
 
     /// Who reads is read from.
     fn is_everything_said(&self) -> Result<(), Violation> {
-        let is_heard = |client: &&Client| !client.is_stalled && !self.facts.own.is_waiting(client.connection);
+        let (facts, timeout) = (&self.facts, self.setup.broker.core.answer_timeout);
+        let is_heard = |client: &&Client| {
+            let number = client.connection;
+            !client.is_stalled && !facts.own.is_waiting(number) && !facts.may_wait_for_a_place(number, timeout)
+        };
         let waits = self.clients.iter().flatten().find(|client| !client.has_said_all() && is_heard(client));
         match waits {
             None => Ok(()),
