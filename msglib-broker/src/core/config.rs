@@ -55,9 +55,9 @@ pub struct CoreConfig {
     /// Takes the place of [`high_water`](CoreConfig::high_water) while too much is waiting on all connections together: those who read go
     /// on, and who does not gets nothing more. Default 16 KiB.
     pub busy_high_water: usize,
-    /// Bytes that may be kept of what peers have sent: frames that are not whole, or not handled yet. From there until half of it the
-    /// broker is [busy](crate::Context::is_busy), and who has not finished a frame for longest is cut off (`BUSY`), until it is no
-    /// more than that. Holders of less than 16 KiB are left alone. Default 1 GiB: 64 of the largest frames.
+    /// Bytes that may be kept of what peers have sent, frames that are not whole or not handled yet, on all connections that have more than
+    /// 16 KiB of it: a connection may always have so much. When it is more, who has not finished a frame for longest is cut off (`BUSY`),
+    /// until it is no more than that; the others notice nothing. Default 1 GiB: 64 of the largest frames.
     pub max_inbound: usize,
 }
 
@@ -172,7 +172,7 @@ pub struct Counters {
     pub closings_cut: u64,
     /// Times that too much waited to be written, in all.
     pub outbound_limits: u64,
-    /// Times that too much was kept of what peers had sent, in all.
+    /// Times that it became too much what is kept of what peers have sent, in all.
     pub inbound_limits: u64,
     /// Connections that were cut off for that.
     pub evicted: u64,
@@ -206,6 +206,6 @@ pub struct Load {
     pub outbound: usize,
     /// Bytes of memory that hold what peers have sent and the handler has not seen: frames that are not whole, or wait.
     pub inbound: usize,
-    /// Whether one of the two is too much; see [`Context::is_busy`](crate::Context::is_busy).
+    /// Whether too much waits to be written; see [`Context::is_busy`](crate::Context::is_busy).
     pub is_busy: bool,
 }

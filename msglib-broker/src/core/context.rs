@@ -92,8 +92,7 @@ impl<D: Dialect> Context<'_, D> {
     }
 
     /// Whether more than the broker wants is waiting on all connections together, to be written
-    /// ([`CoreConfig::max_outbound`](crate::CoreConfig::max_outbound)) or of what peers have sent
-    /// ([`CoreConfig::max_inbound`](crate::CoreConfig::max_inbound)): what adds to it should be refused as `BUSY`. What takes from it, acks
+    /// ([`CoreConfig::max_outbound`](crate::CoreConfig::max_outbound)): what adds to it should be refused as `BUSY`. What takes from it, acks
     /// above all, should go on, for just to stop would keep a client waiting for itself that publishes and consumes.
     pub fn is_busy(&self) -> bool {
         self.state.volume.is_busy()

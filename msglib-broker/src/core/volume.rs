@@ -10,7 +10,9 @@ pub(crate) struct Volume {
     /// Waits to be written.
     outbound: Mark,
     /// Was received, and is part of a frame that is not whole, or is not handled yet.
-    inbound: Mark,
+    inbound: usize,
+    /// What of it is on connections that hold much. The others have what every connection may have, so nobody goes for it.
+    hoarded: usize,
     /// Who holds much inbound, by when they last finished a frame: the first is the slowest.
     unfinished: BTreeMap<u64, ConnectionId>,
     turns: u64,
@@ -39,14 +41,18 @@ const MUCH: usize = 16 * 1024;
 impl Mark {
     /// True if the limit was reached by this.
     fn change(&mut self, share: &mut u32, now: usize, limit: usize) -> bool {
-        // Four GiB on one connection are beyond any sensible limit; no more than that is counted.
-        let now = u32::try_from(now).unwrap_or(u32::MAX);
-        let before = core::mem::replace(share, now);
-        self.bytes = self.bytes - before as usize + now as usize;
+        let before = exchange(share, now);
+        self.bytes = self.bytes - before + *share as usize;
         let was_over = self.is_over;
         self.is_over = self.bytes >= limit || (was_over && self.bytes > limit / 2);
         self.is_over && !was_over
     }
+}
+
+/// Counts anew what one connection holds, and gives what was counted before. Four GiB on one connection are beyond any sensible limit;
+/// no more than that is counted.
+fn exchange(share: &mut u32, now: usize) -> usize {
+    core::mem::replace(share, u32::try_from(now).unwrap_or(u32::MAX)) as usize
 }
 
 impl Volume {
@@ -55,12 +61,12 @@ impl Volume {
     }
 
     pub(crate) fn inbound(&self) -> usize {
-        self.inbound.bytes
+        self.inbound
     }
 
-    /// Whether publishers should be told to come back later.
+    /// Whether publishers should be told to come back later. Not for what is inbound: who keeps it there has to go, and nobody else waits.
     pub(crate) fn is_busy(&self) -> bool {
-        self.outbound.is_over || self.inbound.is_over
+        self.outbound.is_over
     }
 
     /// Up to where one connection may have deliveries waiting: while there is too much in all, less, so that those who read go on
@@ -87,6 +93,12 @@ impl Volume {
         has_finished: bool,
         config: &CoreConfig,
     ) -> bool {
+        let was_over = self.hoarded > config.max_inbound;
+        let before = exchange(&mut share.inbound, bytes);
+        self.inbound = self.inbound - before + share.inbound as usize;
+        if share.turn != 0 {
+            self.hoarded -= before;
+        }
         if share.turn != 0 && (has_finished || bytes < MUCH) {
             self.unfinished.remove(&share.turn);
             share.turn = 0;
@@ -96,12 +108,15 @@ impl Volume {
             share.turn = self.turns;
             self.unfinished.insert(self.turns, id);
         }
-        self.inbound.change(&mut share.inbound, bytes, config.max_inbound)
+        if share.turn != 0 {
+            self.hoarded += share.inbound as usize;
+        }
+        self.hoarded > config.max_inbound && !was_over
     }
 
     /// Who has to go, so that the others can go on.
     pub(crate) fn slowest(&self, config: &CoreConfig) -> Option<ConnectionId> {
-        let (_, id) = self.unfinished.first_key_value().filter(|_| self.inbound.bytes > config.max_inbound)?;
+        let (_, id) = self.unfinished.first_key_value().filter(|_| self.hoarded > config.max_inbound)?;
         Some(*id)
     }
 }
@@ -147,6 +162,6 @@ mod tests {
         for (id, share) in ids.iter().zip(&mut shares) {
             volume.note_inbound(*id, share, 0, false, &config);
         }
-        assert_eq!((volume.inbound(), volume.unfinished.len()), (0, 0));
+        assert_eq!((volume.inbound(), volume.hoarded, volume.unfinished.len()), (0, 0, 0));
     }
 }
