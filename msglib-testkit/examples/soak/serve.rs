@@ -67,6 +67,8 @@ fn broker(seed: u64) -> Result<SoakBroker> {
         .with_all(Severity::Stalling, 0.000_2)
         .with_all(Severity::Ending, 0.000_2)
         .without(Fault::PollFails)
+        // The broker has one clock, so its jumps are the witnesses', too: two in a row must not look like their silence.
+        .with_longest_jump(DEADLINE)
         .with_longest_hold(3);
     let core = CoreConfig::default()
         .with_handshake_timeout(DEADLINE)

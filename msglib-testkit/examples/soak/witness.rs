@@ -177,6 +177,10 @@ impl Pair {
                 }
             }
             seen.busy += left.len() as u64;
+            if !left.is_empty() {
+                // The consumer has nothing to do meanwhile, and must not be taken for one who has gone.
+                self.beat()?;
+            }
             for (number, since) in accepted {
                 self.receive(number)?;
                 seen.latencies.push(u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX));
